@@ -1,0 +1,1 @@
+"""Operators: dim_order."""
