@@ -1,6 +1,7 @@
 """Every error Pteron raises on purpose.
 
     PteronError
+     ├── FileAccessError           a file cannot be opened or written (also an OSError)
      ├── FormatError               the bytes are not what they must be
      │    ├── UnknownFileError     not a file of the kind asked for (text, empty, a .ptd given as .pte)
      │    ├── TruncatedError       the file ends before something it declares
@@ -30,6 +31,12 @@ class PteronError(Exception):
     """
 
     et_error: int | None = None
+
+
+class FileAccessError(PteronError, OSError):
+    """A file cannot be opened or written."""
+
+    et_error = 0x22  # AccessFailed
 
 
 class FormatError(PteronError):

@@ -1,0 +1,46 @@
+"""Where bytes come from: a path (mapped, read-only), bytes, or any buffer."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from pteron.errors import FileAccessError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+FileSource: TypeAlias = Union[str, "os.PathLike[str]", "Buffer"]
+
+
+def read_source(source: FileSource) -> tuple[memoryview, str]:
+    """A read-only view of the bytes and the name to call them by in messages.
+
+    Files are mapped, not read, so opening costs the same whatever their size; the mapping lives as long as a view
+    of it. Raises ``FileAccessError`` where the file cannot be opened.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _map(Path(source)), str(source)
+    try:
+        view = memoryview(source)
+    except TypeError:
+        raise FileAccessError(
+            f"<{type(source).__name__}>: give a path, bytes or an object with the buffer protocol"
+        ) from None
+    if not view.c_contiguous:
+        raise FileAccessError("<bytes>: the buffer is not contiguous; give a contiguous copy")
+    return view.toreadonly().cast("B"), "<bytes>"
+
+
+def _map(path: Path) -> memoryview:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                return memoryview(file.read()).toreadonly()
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileAccessError(f"{path}: cannot be opened ({reason}); check the path") from error
