@@ -69,7 +69,7 @@ class Recorder:
                 if a.name in bound and a.kwarg_only
             }
             results = function(*positional, **keywords)
-            results = [results] if not isinstance(results, tuple | list) else list(results)
+            results = [results] if len(schema.returns) == 1 else list(results)
             expected = [_from_torch(r) for r in results]
             source = source or f"torch {torch.__version__}"
         self.cases.append(
@@ -111,7 +111,7 @@ def _to_torch(value: Any) -> Any:
             return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16)
         if value.ndim == 4 and not value.flags.c_contiguous and value.transpose(0, 2, 3, 1).flags.c_contiguous:
             return torch.from_numpy(np.ascontiguousarray(value)).to(memory_format=torch.channels_last)
-        return torch.from_numpy(np.ascontiguousarray(value)).reshape(value.shape)
+        return torch.from_numpy(np.array(value, order="C"))  # a copy: in-place operators write into it
     if isinstance(value, list | tuple):
         return [_to_torch(v) for v in value]
     return value
