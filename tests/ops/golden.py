@@ -62,7 +62,7 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 def _load(stored: Any, arrays: dict[str, Any]) -> Any:
     if "tensor" in stored:
-        array = arrays[stored["tensor"]]
+        array = arrays[stored["tensor"]].copy()  # cases share equal arrays, and an operator may write into its own
         if stored["dtype"] == "bfloat16":
             array = array.view(ml_dtypes.bfloat16)
         if stored["channels_last"]:

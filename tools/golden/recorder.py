@@ -34,6 +34,7 @@ class Recorder:
         self.family = family
         self.cases: list[dict[str, Any]] = []
         self.arrays: dict[str, np.ndarray] = {}
+        self.keys: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def case(
         self,
@@ -93,8 +94,8 @@ class Recorder:
     def _store(self, value: Any) -> Any:
         if isinstance(value, np.ndarray | np.generic):
             array = np.asarray(value)
-            key = f"a{len(self.arrays)}"
             name = array.dtype.name
+            key = self.keys.setdefault((name, array.shape, array.tobytes()), f"a{len(self.arrays)}")
             self.arrays[key] = array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
             channels_last = array.ndim == 4 and not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
             if channels_last:
