@@ -62,6 +62,7 @@ FAMILIES = (
     "pooling",
     "prim",
     "quantized",
+    "quantized_embedding",
     "random",
     "reduction",
     "scan",
