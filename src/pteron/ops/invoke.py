@@ -52,7 +52,8 @@ def call(
 
     Raises ``KernelError`` when the operator refuses the arguments, and KeyError for a required one that is missing.
     """
-    values = {**_defaults(operator.functional), **arguments, "out_dtype": out_dtype, "rng": rng}
+    # An argument of the schema comes before a context parameter of the same name (dequantize_per_tensor's out_dtype).
+    values = {"out_dtype": out_dtype, "rng": rng, **_defaults(operator.functional), **arguments}
     parameters = {name: values[name] for name in operator.parameters}
     with np.errstate(all="ignore"):
         result = operator.kernel(**parameters)
