@@ -161,16 +161,8 @@ def _check_batch_norm(input: Array, *parameters: Array | None) -> None:
     _check_parameters(input.shape[1:2], "batch norm", *parameters)
 
 
-def _apply(input: Array, mean: Array, rstd: Array, weight: Array | None, bias: Array | None) -> Array:
-    """``(input - mean) * rstd * weight + bias``, as one factor and one summand per channel."""
-    scale = rstd if weight is None else rstd * widen(weight)
-    shift = -mean * scale
-    if bias is not None:
-        shift += widen(bias)
-    channels = (-1,) + (1,) * (input.ndim - 2)
-    y: Array = widen(input) * scale.reshape(channels)
-    y += shift.reshape(channels)
-    return cast(y, input.dtype)
+def _per_channel(statistic: Array, x: Array) -> Array:
+    return statistic.reshape((-1,) + (1,) * (x.ndim - 2))
 
 
 def _with_given_statistics(
@@ -178,9 +170,17 @@ def _with_given_statistics(
 ) -> tuple[Array, Array, Array]:
     """Inference: nothing to save, so the saved statistics are empty, as ATen's on a CPU."""
     _check_batch_norm(input, weight, bias, running_mean, running_var)
-    rstd = _reciprocal_deviation(widen(running_var), eps)
+    scale = _reciprocal_deviation(widen(running_var), eps)
+    if weight is not None:
+        scale = scale * widen(weight)
+    shift = -widen(running_mean) * scale
+    if bias is not None:
+        shift += widen(bias)
+    x = widen(input)
+    y = x * _per_channel(scale, x)
+    y += _per_channel(shift, x)
     empty = np.empty(0, _statistics_dtype(input, weight, bias, running_mean))
-    return _apply(input, widen(running_mean), rstd, weight, bias), empty, empty
+    return cast(y, input.dtype), empty, empty
 
 
 def _with_batch_statistics(
@@ -198,18 +198,19 @@ def _with_batch_statistics(
     x = widen(input)
     axes = (0, *range(2, x.ndim))
     count = x.size // x.shape[1]
-    mean = np.add.reduce(x, axis=axes, keepdims=True) / count
-    deviation = x - mean
-    deviation *= deviation
-    squares = np.add.reduce(deviation, axis=axes)
-    mean = mean.reshape(-1)
+    mean = np.add.reduce(x, axis=axes) / count
+    y = x - _per_channel(mean, x)
+    squares = np.add.reduce(np.square(y), axis=axes)
     rstd = _reciprocal_deviation(squares / count, eps)
+    y *= _per_channel(rstd if weight is None else rstd * widen(weight), x)
+    if bias is not None:
+        y += _per_channel(widen(bias), x)
     if running is not None:
         # The running variance is unbiased; that of a single element is NaN.
         for statistic, batch in zip(running, (mean, squares / (count - 1)), strict=True):
             statistic[...] = widen(statistic) * (1 - momentum) + batch * momentum
     dtype = _statistics_dtype(input, weight, bias, *(running or ()))
-    return _apply(input, mean, rstd, weight, bias), cast(mean, dtype), cast(rstd, dtype)
+    return cast(y, input.dtype), cast(mean, dtype), cast(rstd, dtype)
 
 
 @operator(
