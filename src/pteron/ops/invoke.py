@@ -57,6 +57,7 @@ def call(
     parameters = {name: values[name] for name in operator.parameters}
     with np.errstate(all="ignore"):
         result = operator.kernel(**parameters)
-    if len(operator.functional.returns) == 1:
-        return (result,)
+    # Without declared results the kernel's work is in the arguments it writes; what it hands back is one value.
+    if len(operator.functional.returns) <= 1:
+        return () if result is None else (result,)
     return tuple(result)

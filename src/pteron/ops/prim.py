@@ -234,7 +234,7 @@ def et_view(self: Array, size: list[int]) -> Array:
     return self.reshape(size)
 
 
-@operator("executorch_prim::et_copy_index.tensor(Tensor(a!) copy_to, Tensor copy_from, int index) -> Tensor")
+@operator("executorch_prim::et_copy_index.tensor(Tensor(a!) copy_to, Tensor copy_from, int index) -> ()")
 def et_copy_index(copy_to: Array, copy_from: Array, index: int) -> Array:
     """``copy_to`` with ``index + 1`` rows: the ones before ``index`` as they were, then ``copy_from``.
 

@@ -102,11 +102,10 @@ class Operator:
     def schema_for(self, argument_count: int) -> Schema | None:
         """The argument list whose call has ``argument_count`` entries, or None.
 
-        A call lists every argument and then one entry for the return (or as many as the schema has results for
-        operators without out arguments that return more than one).
+        A call lists every argument and then one entry for the return, where the schema returns anything.
         """
         for schema in (self.schema, *self.older):
-            if argument_count == len(schema.arguments) + 1:
+            if argument_count == call_length(schema):
                 return schema
         return None
 
@@ -192,6 +191,11 @@ def operator(
         return function
 
     return register
+
+
+def call_length(schema: Schema) -> int:
+    """How many value indices a call of this schema lists."""
+    return len(schema.arguments) + bool(schema.returns)
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""Delegates: one folder or file per backend; identification of payloads, and the backends that can run them."""

@@ -1,0 +1,1 @@
+"""Loads and runs programs: memory, the reference engine, modules."""

@@ -1,0 +1,140 @@
+"""Module: a program loaded for running."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from pteron.backends.interface import BACKENDS, BackendRegistry
+from pteron.errors import ExternalDataError, MethodNotFoundError
+from pteron.format.flat_tensor import read_tensor_data
+from pteron.format.limits import DEFAULT_LIMITS, Limits
+from pteron.format.method import Method
+from pteron.format.program import Program
+from pteron.format.source import FileSource
+from pteron.ops import REGISTRY, Registry
+from pteron.runtime.method import LoadedMethod, Settings
+from pteron.runtime.opening import open_program
+from pteron.runtime.values import Arenas, external_tensors, fault_free
+
+if TYPE_CHECKING:
+    from pteron.format.flat_tensor import TensorEntry
+
+
+class Module:
+    """A program ready to run.
+
+    ``module.forward(x, y)`` and ``module["name"](x)`` run a method and return the list of its outputs;
+    ``module.methods`` describes them. Methods are prepared when first used, or all at once by ``load``. A module may
+    be shared by threads: calls of one method take turns, and state stays whole.
+    """
+
+    def __init__(self, program: Program, settings: Settings, *, share_memory_arenas: bool = False) -> None:
+        self.program = program
+        self._settings = settings
+        self._loaded: dict[str, LoadedMethod] = {}
+        self._lock = threading.RLock()
+        self._shared = Arenas.shared(program) if share_memory_arenas else None
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Methods by name: inputs, outputs, memory plan, operators, backends."""
+        return self.program.methods
+
+    def __getitem__(self, name: str) -> LoadedMethod:
+        """The method of that name, prepared; raises ``MethodNotFoundError`` or ``LoadError``."""
+        with self._lock:
+            loaded = self._loaded.get(name)
+            if loaded is None:
+                method = self.program.methods.get(name)
+                if method is None:
+                    known = ", ".join(sorted(self.program.methods)) or "none"
+                    raise MethodNotFoundError(f"{self.program.file}: no method {name!r}; it has {known}")
+                loaded = LoadedMethod(self.program, method, self._settings, self._shared)
+                self._loaded[name] = loaded
+            return loaded
+
+    def __getattr__(self, name: str) -> LoadedMethod:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self.program.methods:
+            return self[name]
+        known = ", ".join(sorted(self.program.methods)) or "none"
+        raise AttributeError(f"{self.program.file}: no method {name!r}; it has {known}")
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *self.program.methods]
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        """Run ``forward``."""
+        return self["forward"](*inputs)
+
+    def reset(self) -> None:
+        """Put the mutable state of every method back to what the file gives."""
+        with self._lock:
+            for loaded in self._loaded.values():
+                loaded.reset()
+
+    def __repr__(self) -> str:
+        return f"<Module {self.program.file}: {', '.join(self.program.methods)}>"
+
+
+def load(
+    source: FileSource | Program,
+    *,
+    data: FileSource | Iterable[FileSource] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    operators: Registry = REGISTRY,
+    backends: BackendRegistry = BACKENDS,
+    share_memory_arenas: bool = False,
+    seed: int | None = None,
+    verify: bool = True,
+) -> Module:
+    """Load a program for running.
+
+    ``source``: path, bytes, buffer, or a Program from ``pteron.open``. ``data``: .ptd files with external weights.
+    ``operators`` and ``backends``: registries to look kernels and delegates up in. ``share_memory_arenas``: all
+    methods plan into the same buffers (as ExecuTorch's Module of that option), so that they share mutable state.
+    ``seed``: makes random operators repeatable. ``verify``: check the records before use, as ``pteron.open`` does.
+
+    Raises ``FormatError`` or ``VerificationError`` for a file that cannot be right, ``ExternalDataError`` for
+    external weights that are missing or of another layout; what a method lacks (operators, backends) is raised when
+    it is first used.
+    """
+    program = source if isinstance(source, Program) else open_program(source, limits=limits, verify=verify)
+    external = _external_data(data)
+    fault_free(program, external)
+    _warn_of_extra(program, external)
+    settings = Settings(MappingProxyType(external), operators, backends, seed)
+    return Module(program, settings, share_memory_arenas=share_memory_arenas)
+
+
+def _external_data(data: FileSource | Iterable[FileSource]) -> dict[str, TensorEntry]:
+    sources: Iterable[Any] = data if isinstance(data, list | tuple) else [data]
+    merged: dict[str, TensorEntry] = {}
+    origin: dict[str, str] = {}
+    for source in sources:
+        tensors = read_tensor_data(source)
+        for key, entry in tensors.entries.items():
+            if key in merged:
+                raise ExternalDataError(
+                    f"{tensors.file}: key {key!r} is in {origin[key]} as well; give only one of them"
+                )
+            merged[key] = entry
+            origin[key] = tensors.file
+    return merged
+
+
+def _warn_of_extra(program: Program, external: Mapping[str, TensorEntry]) -> None:
+    # A delegate may take any key, so extra ones can only be told where there is none.
+    if any(method.backends for method in program.methods.values()):
+        return
+    extra = sorted(set(external) - set(external_tensors(program)))
+    if extra:
+        listed = ", ".join(map(repr, extra[:5])) + (f" and {len(extra) - 5} more" if len(extra) > 5 else "")
+        warnings.warn(
+            f"{program.file}: external data holds keys that nothing in the program uses: {listed}", stacklevel=3
+        )
