@@ -2,7 +2,7 @@
 
     SCHEMA = FlatbufferSchema("program", identifiers=("ET12",))
 
-    @SCHEMA.table(since="0.1.0")
+    @table(SCHEMA, since="0.1.0")
     class AllocationDetails:
         memory_id: int = slot(0, "uint", default=0, since="0.1.0")
         memory_offset_low: int = slot(1, "uint", default=0, since="0.1.0", was="memory_offset")
@@ -117,20 +117,6 @@ class FlatbufferSchema:
         self.enums: dict[str, EnumSpec] = {}
         self.by_record: dict[type[Any], TableSpec] = {}
 
-    @dataclass_transform(frozen_default=True, field_specifiers=(slot,))
-    def table(self, *, since: str, until: str = "", name: str = "") -> Callable[[type[T]], type[T]]:
-        """Declare the decorated class as a table; it becomes a frozen dataclass with slots."""
-
-        def declare(cls: type[T]) -> type[T]:
-            record = dataclass(frozen=True, slots=True)(cls)
-            fields = tuple(_field_spec(f) for f in dataclasses.fields(record))  # type: ignore[arg-type]
-            spec = TableSpec(name or cls.__name__, record, fields, since, until)
-            self.tables[spec.name] = spec
-            self.by_record[record] = spec
-            return record
-
-        return declare
-
     def union(self, name: str, **members: int) -> None:
         """Declare a union: ``schema.union("KernelTypes", Null=1, Int=2)``."""
         self.unions[name] = UnionSpec(name, {number: member for member, number in members.items()})
@@ -138,6 +124,21 @@ class FlatbufferSchema:
     def enum(self, values: type[IntEnum], scalar: str, since: dict[str, str] | None = None) -> None:
         """Declare an enum stored as ``scalar``; ``since`` gives the first release of members that came later."""
         self.enums[values.__name__] = EnumSpec(values.__name__, scalar, values, since or {})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(slot,))
+def table(schema: FlatbufferSchema, *, since: str, until: str = "", name: str = "") -> Callable[[type[T]], type[T]]:
+    """Declare the decorated class as a table of the schema; it becomes a frozen dataclass with slots."""
+
+    def declare(cls: type[T]) -> type[T]:
+        record = dataclass(frozen=True, slots=True)(cls)
+        fields = tuple(_field_spec(f) for f in dataclasses.fields(record))  # type: ignore[arg-type]
+        spec = TableSpec(name or cls.__name__, record, fields, since, until)
+        schema.tables[spec.name] = spec
+        schema.by_record[record] = spec
+        return record
+
+    return declare
 
 
 def _field_spec(f: dataclasses.Field[Any]) -> FieldSpec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TypeAlias
 
-from pteron.format.declare import FlatbufferSchema, slot
+from pteron.format.declare import FlatbufferSchema, slot, table
 from pteron.format.scalar_type import ScalarType
 
 SCHEMA = FlatbufferSchema("program", identifiers=("ET12",))
@@ -66,18 +66,18 @@ SCHEMA.enum(DataLocation, "byte")
 SCHEMA.enum(DeviceType, "byte")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class ContainerMetadata:
     encoded_inp_str: str | None = slot(0, "string", default=None, since="0.1.0")
     encoded_out_str: str | None = slot(1, "string", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Null:
     pass
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class AllocationDetails:
     """Place in the memory plan: a 1-based buffer number and a byte offset split in two halves."""
 
@@ -91,7 +91,7 @@ class AllocationDetails:
         return self.memory_offset_high << 32 | self.memory_offset_low
 
 
-@SCHEMA.table(since="0.4.0")
+@table(SCHEMA, since="0.4.0")
 class ExtraTensorInfo:
     mutable_data_segments_idx: int = slot(0, "ulong", default=0, since="0.4.0")
     fully_qualified_name: str | None = slot(1, "string", default=None, since="0.4.0")
@@ -100,7 +100,7 @@ class ExtraTensorInfo:
     device_index: int = slot(4, "byte", default=0, since="1.3.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Tensor:
     """``sizes`` are the upper bounds of a dynamic tensor; ``dim_order`` lists dimensions from outermost to innermost."""
 
@@ -118,51 +118,51 @@ class Tensor:
     extra_tensor_info: ExtraTensorInfo | None = slot(9, "ExtraTensorInfo", default=None, since="0.4.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Int:
     int_val: int = slot(0, "long", default=0, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Bool:
     bool_val: bool = slot(0, "bool", default=False, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Double:
     double_val: float = slot(0, "double", default=0.0, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class String:
     string_val: str | None = slot(0, "string", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class IntList:
     """``items`` are indices into the plan's values, not integers."""
 
     items: tuple[int, ...] | None = slot(0, "[long]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class DoubleList:
     items: tuple[float, ...] | None = slot(0, "[double]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class BoolList:
     items: tuple[bool, ...] | None = slot(0, "[bool]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class TensorList:
     """``items`` are indices into the plan's values."""
 
     items: tuple[int, ...] | None = slot(0, "[int]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class OptionalTensorList:
     """``items`` are indices into the plan's values; -1 is a null entry."""
 
@@ -188,12 +188,12 @@ SCHEMA.union(
 )
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class EValue:
     val: KernelTypes | None = slot(1, "KernelTypes", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Operator:
     name: str | None = slot(0, "string", default=None, since="0.1.0")
     overload: str | None = slot(1, "string", default=None, since="0.1.0")
@@ -204,31 +204,31 @@ class Operator:
         return f"{self.name}.{self.overload}" if self.overload else self.name or ""
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class KernelCall:
     op_index: int = slot(0, "int", default=0, since="0.1.0")
     args: tuple[int, ...] | None = slot(1, "[int]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class DelegateCall:
     delegate_index: int = slot(0, "int", default=0, since="0.1.0")
     args: tuple[int, ...] | None = slot(1, "[int]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class MoveCall:
     move_from: int = slot(0, "int", default=0, since="0.1.0")
     move_to: int = slot(1, "int", default=0, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class JumpFalseCall:
     cond_value_index: int = slot(0, "int", default=0, since="0.1.0")
     destination_instruction: int = slot(1, "int", default=0, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class FreeCall:
     value_index: int = slot(0, "int", default=0, since="0.1.0")
 
@@ -237,12 +237,12 @@ InstructionArguments: TypeAlias = KernelCall | DelegateCall | MoveCall | JumpFal
 SCHEMA.union("InstructionArguments", KernelCall=1, DelegateCall=2, MoveCall=3, JumpFalseCall=4, FreeCall=5)
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Instruction:
     instr_args: InstructionArguments | None = slot(1, "InstructionArguments", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Frame:
     filename: str | None = slot(0, "string", default=None, since="0.1.0")
     lineno: int = slot(1, "int", default=0, since="0.1.0")
@@ -250,24 +250,24 @@ class Frame:
     context: str | None = slot(3, "string", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class FrameList:
     items: tuple[Frame, ...] | None = slot(0, "[Frame]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class BackendDelegateDataReference:
     location: DataLocation = slot(0, "DataLocation", default=DataLocation.INLINE, since="0.1.0")
     index: int = slot(1, "uint", default=0, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class CompileSpec:
     key: str | None = slot(0, "string", default=None, since="0.1.0")
     value: memoryview | None = slot(1, "bytes", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class BackendDelegate:
     id: str | None = slot(0, "string", default=None, since="0.1.0")
     processed: BackendDelegateDataReference | None = slot(
@@ -276,7 +276,7 @@ class BackendDelegate:
     compile_specs: tuple[CompileSpec, ...] | None = slot(2, "[CompileSpec]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Chain:
     inputs: tuple[int, ...] | None = slot(0, "[int]", default=None, since="0.1.0")
     outputs: tuple[int, ...] | None = slot(1, "[int]", default=None, since="0.1.0")
@@ -284,14 +284,14 @@ class Chain:
     stacktrace: tuple[FrameList, ...] | None = slot(3, "[FrameList]", default=None, since="0.1.0")
 
 
-@SCHEMA.table(since="1.3.0")
+@table(SCHEMA, since="1.3.0")
 class NonConstBufferDevice:
     buffer_idx: int = slot(0, "int", default=0, since="1.3.0")
     device_type: DeviceType = slot(1, "DeviceType", default=DeviceType.CPU, since="1.3.0")
     device_index: int = slot(2, "byte", default=0, since="1.3.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class ExecutionPlan:
     """One method. ``non_const_buffer_sizes`` are the planned buffers in bytes; entry 0 is reserved."""
 
@@ -309,17 +309,17 @@ class ExecutionPlan:
     )
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Buffer:
     storage: memoryview | None = slot(0, "bytes", default=None, since="0.1.0", align=16)
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class BackendDelegateInlineData:
     data: memoryview | None = slot(0, "bytes", default=None, since="0.1.0", align=16)
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class DataSegment:
     """``offset`` counts from the header's segment_base_offset; ``size`` leaves padding out. Both in bytes."""
 
@@ -327,19 +327,19 @@ class DataSegment:
     size: int = slot(1, "ulong", default=0, since="0.1.0")
 
 
-@SCHEMA.table(since="0.2.0")
+@table(SCHEMA, since="0.2.0")
 class SubsegmentOffsets:
     segment_index: int = slot(0, "uint", default=0, since="0.2.0")
     offsets: tuple[int, ...] | None = slot(1, "[ulong]", default=None, since="0.2.0")
 
 
-@SCHEMA.table(since="0.6.0")
+@table(SCHEMA, since="0.6.0")
 class NamedData:
     key: str | None = slot(0, "string", default=None, since="0.6.0")
     segment_index: int = slot(1, "uint", default=0, since="0.6.0")
 
 
-@SCHEMA.table(since="0.1.0")
+@table(SCHEMA, since="0.1.0")
 class Program:
     """The root table of a PTE file."""
 
