@@ -26,6 +26,7 @@ class GoldenCase:
     rtol: float
     atol: float
     out_dtype: np.dtype[Any] | None
+    written: dict[str, Any]
 
     def __str__(self) -> str:
         return f"{self.op}-{self.family}.{self.index}"
@@ -51,6 +52,7 @@ def cases(family: str) -> tuple[GoldenCase, ...]:
             case["rtol"],
             case["atol"],
             None if case["out_dtype"] is None else _dtype(case["out_dtype"]),
+            {name: _load(value, arrays) for name, value in case.get("written", {}).items()},
         )
         for index, case in enumerate(listed)
     )

@@ -36,6 +36,7 @@ def test_golden(family: str) -> None:
         assert operator is not None, case.op
         try:
             check(list(call(operator, case.args, out_dtype=case.out_dtype)), case.results, case)
+            check([case.args[name] for name in case.written], list(case.written.values()), case)
         except Exception as error:
             failures.append(f"{case}: {type(error).__name__}: {str(error).strip()[:300]}")
     assert not failures, f"{len(failures)} of {len(cases(family))} cases:\n" + "\n".join(failures)

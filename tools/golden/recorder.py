@@ -45,13 +45,15 @@ class Recorder:
         atol: float = 1e-6,
         out_dtype: Any = None,
         source: str = "",
+        written: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """One case of the operator that a PTE calls ``op``; arguments are those of its functional schema.
 
         ``args`` are NumPy arrays, Python scalars, strings, lists and None. Without ``expected`` the results are those
         of torch's functional operator. ``out_dtype`` is handed to kernels that ask for it (a result's dtype where the
-        schema does not fix it). ``source`` says where ``expected`` comes from.
+        schema does not fix it). ``source`` says where ``expected`` comes from. ``written``: arguments that the operator
+        changes, by name, as they are afterwards.
         """
         entry = REGISTRY.get(op)
         if entry is None:
@@ -82,6 +84,7 @@ class Recorder:
                 "atol": atol,
                 "out_dtype": None if out_dtype is None else np.dtype(out_dtype).name,
                 "source": source,
+                "written": {name: self._store(value) for name, value in (written or {}).items()},
             }
         )
 
