@@ -216,9 +216,10 @@ def _variance(self: Array, dim: Dims, correction: Scalar | None, keepdim: bool) 
     axes = _axes(dim, self.ndim)
     x, count = widen(self), _count(self, axes)
     mean = np.add.reduce(x, axis=axes, keepdims=True) / count
-    deviation = x - mean
-    deviation *= deviation
-    squares = _reduce(np.add, np.asarray(deviation), axes, keepdim, x.dtype)
+    deviation = np.asarray(x - mean)
+    # The deviations do not sum to zero exactly where the mean was rounded; what is left of them is taken out.
+    rest = _reduce(np.add, deviation, axes, keepdim, x.dtype)
+    squares = _reduce(np.add, np.square(deviation), axes, keepdim, x.dtype) - np.square(rest) / count
     # Too large a correction leaves no degree of freedom: NaN or inf, not a negative variance.
     freedom = max(0.0, count - float(1 if correction is None else correction))
     mean = np.asarray(mean).reshape(squares.shape)
