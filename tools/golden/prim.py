@@ -16,7 +16,6 @@ from executorch.exir import schema
 from executorch.exir._serialize import _serialize_pte_binary
 from executorch.exir._serialize._program import PTEFile
 from executorch.extension.pybindings.portable_lib import _load_for_executorch_from_buffer
-
 from recorder import Recorder
 
 RUNTIME = f"executorch {version.__version__} runtime"
@@ -65,45 +64,51 @@ def official(op: str, *args: Any) -> Any:
     return _load_for_executorch_from_buffer(data).forward([])[0]
 
 
-def main() -> None:
-    rec = Recorder("prim")
+def record(rec: Recorder, op: str, *args: Any) -> None:
+    rec.case(op, *args, expected=[official(op, *args)], rtol=1e-15, atol=0, source=RUNTIME)
 
-    def scalar(op: str, *args: Any) -> None:
-        rec.case(op, *args, expected=[official(op, *args)], rtol=1e-15, atol=0, source=RUNTIME)
 
+def scalars(rec: Recorder) -> None:
     for name in ("add", "sub", "mul"):
         for pair in [*INTS, *FLOATS, *MIXED, (2**63 - 1, 2), (-(2**63), 3)]:
-            scalar(f"executorch_prim::{name}.Scalar", *pair)
+            record(rec, f"executorch_prim::{name}.Scalar", *pair)
     for name in ("eq", "gt", "lt", "ge", "le"):
         for pair in [*INTS, *FLOATS, *MIXED, (True, False), (True, True), I64]:
-            scalar(f"executorch_prim::{name}.Scalar", *pair)
+            record(rec, f"executorch_prim::{name}.Scalar", *pair)
     for pair in [*INTS, (1.0, 0.0), (-1.0, 0.0), *MIXED, *FLOATS]:
-        scalar("executorch_prim::floordiv.Scalar", *pair)
+        record(rec, "executorch_prim::floordiv.Scalar", *pair)
     for pair in [*INTS, *FLOATS, *MIXED, (1, 0), (-1, 0), (0, 0), (-1.0, 0.0)]:
-        scalar("executorch_prim::truediv.Scalar", *pair)
+        record(rec, "executorch_prim::truediv.Scalar", *pair)
     for name in ("floordiv.int", "mod.int", "mod.Scalar", "sym_max.Scalar", "sym_min.Scalar"):
         for pair in INTS:
-            scalar(f"executorch_prim::{name}", *pair)
+            record(rec, f"executorch_prim::{name}", *pair)
+
+
+def unary(rec: Recorder) -> None:
     for value in (5, -5, 0, 2.5, -2.5, math.inf):
-        scalar("executorch_prim::neg.Scalar", value)
+        record(rec, "executorch_prim::neg.Scalar", value)
     for value in (5, -5, 2**53 + 1, 2.5, True, False):
-        scalar("executorch_prim::sym_float.Scalar", value)
+        record(rec, "executorch_prim::sym_float.Scalar", value)
     for value in (5, -5, 2.9, -2.9, 1e15, True, False):
-        scalar("executorch_prim::sym_int.Scalar", value)
+        record(rec, "executorch_prim::sym_int.Scalar", value)
     for value in (True, False):
-        scalar("executorch_prim::sym_not.Scalar", value)
+        record(rec, "executorch_prim::sym_not.Scalar", value)
         for pair in ((1, 2), (1.5, -2.5), (True, False), (3, 0.5)):
-            scalar("executorch_prim::sym_ite.Scalar", value, *pair)
+            record(rec, "executorch_prim::sym_ite.Scalar", value, *pair)
     for name in ("ceil", "round", "trunc"):
         for value in (2.5, 3.5, -2.5, -3.5, 0.5, -0.5, 2.4999, 7.0, 1e15 + 0.5):
-            scalar(f"executorch_prim::{name}.Scalar", value)
+            record(rec, f"executorch_prim::{name}.Scalar", value)
 
+
+def without_runtime(rec: Recorder) -> None:
     python = "Python's arithmetic (no runtime has this operator)"
     for a, b in INTS:
         rec.case("executorch_prim::add.int", a, b, expected=[a + b], source=python)
         rec.case("executorch_prim::sub.int", a, b, expected=[a - b], source=python)
         rec.case("executorch_prim::eq.int", a, b, expected=[a == b], source=python)
 
+
+def tensors(rec: Recorder) -> None:
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     for dim in (0, 1, 2, -1, -3):
         rec.case("aten::sym_size.int", x, dim)
@@ -124,6 +129,12 @@ def main() -> None:
             "executorch_prim::et_copy_index.tensor", rows.numpy(), new.numpy(), index, expected=[expected],
             source="torch cat, by the definition of kernels/prim_ops/et_copy_index.cpp",
         )  # fmt: skip
+
+
+def main() -> None:
+    rec = Recorder("prim")
+    for section in (scalars, unary, without_runtime, tensors):
+        section(rec)
     rec.save()
 
 

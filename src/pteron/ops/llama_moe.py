@@ -26,7 +26,8 @@ _ROWS, _COLUMNS = 8, 16
 def _sigmoid(x: Array) -> Array:
     """Without overflow: exp is only taken of what is not positive."""
     fading = np.exp(-np.abs(x))
-    return np.where(x >= 0, np.float32(1), fading) / (1 + fading)
+    result: Array = np.where(x >= 0, np.float32(1), fading) / (1 + fading)
+    return result
 
 
 def _unpack(blob: Array, n: int, k: int, group_size: int, bits: int) -> Array:
