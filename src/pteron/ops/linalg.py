@@ -93,7 +93,7 @@ def linear(input: Array, weight: Array, bias: Array | None) -> Array:
     features = weight.shape[:-1]
     shape = input.shape[:-1] + features
     check_volume(shape)
-    matrix = weight.reshape(-1, weight.shape[-1]).T
+    matrix = weight.reshape(math.prod(features), weight.shape[-1]).T
     if input.ndim > 2 and not input.flags.c_contiguous:
         result = product(input, matrix).reshape(shape)
     else:
