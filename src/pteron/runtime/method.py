@@ -30,8 +30,9 @@ from pteron.ops import REGISTRY, Registry
 from pteron.ops.registry import call_length
 from pteron.runtime import signature
 from pteron.runtime.kernels import ET_COPY_INDEX, ET_VIEW, Step, bind
+from pteron.runtime.memory import Arenas, SharedBuffers, allocate
 from pteron.runtime.tensor import Bytes, Tensor
-from pteron.runtime.values import Arenas, ValueTable, allocate
+from pteron.runtime.values import ValueTable
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
@@ -55,14 +56,16 @@ class LoadedMethod:
     ``method`` is its description in the file. State (mutable buffers) lives until :meth:`reset`.
     """
 
-    def __init__(self, program: Program, method: Method, settings: Settings, arenas: Arenas | None = None) -> None:
+    def __init__(
+        self, program: Program, method: Method, settings: Settings, shared: SharedBuffers | None = None
+    ) -> None:
         self.program = program
         self.method = method
         self._settings = settings
         self._path = f"execution_plan[{method.index}]"
         self._lock = threading.RLock()
         self._rng = np.random.default_rng(settings.seed)
-        self._table = ValueTable(program, method, arenas or Arenas(program, method), settings.external)
+        self._table = ValueTable(program, method, Arenas(program, method, shared), settings.external)
         self._values = self._table.values
         self._delegates = [self._init_delegate(i, d) for i, d in enumerate(method.plan.delegates or ())]
         self._names: list[list[str]] = []

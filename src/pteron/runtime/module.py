@@ -18,7 +18,8 @@ from pteron.format.source import FileSource
 from pteron.ops import REGISTRY, Registry
 from pteron.runtime.method import LoadedMethod, Settings
 from pteron.runtime.opening import open_program
-from pteron.runtime.values import Arenas, external_tensors, fault_free
+from pteron.runtime.memory import SharedBuffers, every_memory_id, shared_state_ids
+from pteron.runtime.values import external_tensors, fault_free
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
@@ -32,12 +33,15 @@ class Module:
     be shared by threads: calls of one method take turns, and state stays whole.
     """
 
-    def __init__(self, program: Program, settings: Settings, *, share_memory_arenas: bool = False) -> None:
+    def __init__(self, program: Program, settings: Settings, *, share_memory_arenas: bool | None = None) -> None:
         self.program = program
         self._settings = settings
         self._loaded: dict[str, LoadedMethod] = {}
         self._lock = threading.RLock()
-        self._shared = Arenas.shared(program) if share_memory_arenas else None
+        shared = shared_state_ids(program) if share_memory_arenas is None else frozenset[int]()
+        if share_memory_arenas:
+            shared = every_memory_id(program)
+        self._shared = SharedBuffers(program, shared) if shared else None
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -89,15 +93,16 @@ def load(
     limits: Limits = DEFAULT_LIMITS,
     operators: Registry = REGISTRY,
     backends: BackendRegistry = BACKENDS,
-    share_memory_arenas: bool = False,
+    share_memory_arenas: bool | None = None,
     seed: int | None = None,
     verify: bool = True,
 ) -> Module:
     """Load a program for running.
 
     ``source``: path, bytes, buffer, or a Program from ``pteron.open``. ``data``: .ptd files with external weights.
-    ``operators`` and ``backends``: registries to look kernels and delegates up in. ``share_memory_arenas``: all
-    methods plan into the same buffers (as ExecuTorch's Module of that option), so that they share mutable state.
+    ``operators`` and ``backends``: registries to look kernels and delegates up in. ``share_memory_arenas``: True
+    lets all methods plan into the same buffers (as ExecuTorch's Module of that option), so that they share mutable
+    state; by default they share what the file names as the same state in several methods, and False shares nothing.
     ``seed``: makes random operators repeatable. ``verify``: check the records before use, as ``pteron.open`` does.
 
     Raises ``FormatError`` or ``VerificationError`` for a file that cannot be right, ``ExternalDataError`` for

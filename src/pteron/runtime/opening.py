@@ -34,7 +34,7 @@ def open_program(source: FileSource, *, limits: Limits = DEFAULT_LIMITS, verify:
     else:
         program = read_program(buffer, limits=limits, file=name)
     if verify:
-        refuse(program, verify_program(program, limits=limits))
+        refuse(program, verify(program, limits=limits))
     return program
 
 
@@ -44,3 +44,12 @@ def refuse(program: Program, findings: tuple[Finding, ...]) -> None:
     if errors:
         more = f" (and {len(errors) - 1} more; see `pteron verify`)" if len(errors) > 1 else ""
         raise VerificationError(f"{program.file}: {errors[0]}{more}", findings)
+
+
+def verify(source: FileSource | Program, *, limits: Limits = DEFAULT_LIMITS) -> tuple[Finding, ...]:
+    """Everything that is wrong or odd in a program, worst first; empty for a file with nothing to say about.
+
+    Raises ``FormatError`` for a file that cannot be read at all.
+    """
+    program = source if isinstance(source, Program) else open_program(source, limits=limits, verify=False)
+    return verify_program(program, limits=limits, arity=arity)

@@ -37,6 +37,26 @@ def dense_view(memory: Bytes, dtype: np.dtype[Any], sizes: tuple[int, ...], dim_
     return view
 
 
+_BLOCK = 32
+_BLOCKED_BYTES = 1 << 15
+
+
+def copy_into(target: Array, source: Array) -> None:
+    """Copy elements, converting the dtype where it differs; transposed copies go block by block.
+
+    NumPy walks a transposed source row by row of the target, which touches a cache line for every element; taking
+    the target's fastest dimension in blocks reuses each line and halves the time for weight matrices.
+    """
+    if target.ndim > 1 and target.nbytes >= _BLOCKED_BYTES and target.flags.c_contiguous:
+        length = target.shape[-1]
+        if length > _BLOCK and source.strides[-1] >= 64:
+            for start in range(0, length, _BLOCK):
+                part = slice(start, start + _BLOCK)
+                np.copyto(target[..., part], source[..., part], casting="unsafe")
+            return
+    np.copyto(target, source, casting="unsafe")
+
+
 class Tensor:
     """One tensor of a running method.
 
@@ -96,7 +116,8 @@ class Tensor:
             if self.dynamism != TensorShapeDynamism.DYNAMIC_UNBOUND:
                 raise KernelError("the tensor that takes the result has no memory")
             self.bind(np.zeros(max(result.size * self.dtype.itemsize, 1), np.uint8))
-        np.copyto(self.array, result, casting="unsafe")  # type: ignore[arg-type]
+        assert self.array is not None
+        copy_into(self.array, result)
 
     def alias(self, other: Tensor, sizes: tuple[int, ...]) -> None:
         """Share the data of another tensor under these sizes (``et_view``)."""

@@ -17,12 +17,11 @@ from pteron.format import schema
 from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.format.schema import TensorDataLocation
+from pteron.runtime.memory import Arenas
 from pteron.runtime.tensor import Bytes, Tensor
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
-
-ALIGNMENT = 64
 
 
 class IntListBox:
@@ -43,56 +42,6 @@ class TensorListBox:
         self.items = items
 
 
-def allocate(nbytes: int) -> Bytes:
-    """Zeroed bytes that start at a multiple of 64, as kernels like them."""
-    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes]
-
-
-class Arenas:
-    """The planned buffers of a method: one block of bytes per memory id (1, 2, …)."""
-
-    def __init__(self, program: Program, method: Method) -> None:
-        path = f"execution_plan[{method.index}].non_const_buffer_sizes"
-        self._allocate(program, list(method.memory_plan), path, f"method {method.name!r}")
-
-    def _allocate(self, program: Program, sizes: list[int], path: str, who: str) -> None:
-        if any(size < 0 for size in sizes):
-            raise program.fault("a planned buffer has a negative size", path)
-        total = sum(sizes)
-        if total > program.limits.max_memory:
-            raise LimitError(
-                f"{who} plans {total:,} bytes of memory, more than {program.limits.max_memory:,}; "
-                "raise Limits.max_memory to load it",
-                file=program.file,
-                path=path,
-            )
-        try:
-            self.buffers = [allocate(size) for size in sizes]
-        except (MemoryError, ValueError):
-            raise LimitError(
-                f"the {total:,} bytes of memory that {who} plans cannot be had", file=program.file, path=path
-            ) from None
-
-    @classmethod
-    def shared(cls, program: Program) -> Arenas:
-        """Buffers that every method fits in: for each memory id the largest that any method plans."""
-        methods = list(program.methods.values())
-        largest = [0] * max((len(m.memory_plan) for m in methods), default=0)
-        for method in methods:
-            for i, size in enumerate(method.memory_plan):
-                largest[i] = max(largest[i], size)
-        arenas = cls.__new__(cls)
-        arenas._allocate(program, largest, "execution_plan", "the program")
-        return arenas
-
-    def clear(self) -> None:
-        """Zero everything."""
-        for buffer in self.buffers:
-            buffer.fill(0)
-
-
 class ValueTable:
     """The values of one loaded method; ``values[i]`` is value ``i`` of the plan, as it is now."""
 
@@ -102,7 +51,7 @@ class ValueTable:
         self.arenas = arenas
         self.external = external
         self.base = f"execution_plan[{method.index}]"
-        self.initial: list[tuple[Tensor, memoryview]] = []
+        self.initial: list[tuple[Tensor, memoryview, int]] = []
         self._external_memory: dict[str, Bytes] = {}
         evalues = method.plan.values
         if evalues is None:
@@ -115,10 +64,14 @@ class ValueTable:
         self.load_initial_state()
 
     def load_initial_state(self) -> None:
-        """Copy the initial state of mutable buffers from the file into planned memory."""
-        for tensor, data in self.initial:
-            assert tensor.memory is not None
-            tensor.memory[: len(data)] = np.frombuffer(data, np.uint8)
+        """Copy the initial state of mutable buffers from the file into planned memory.
+
+        State in a buffer that methods share was put there by the first of them and is left alone.
+        """
+        for tensor, data, memory_id in self.initial:
+            if memory_id not in self.arenas.in_use:
+                assert tensor.memory is not None
+                tensor.memory[: len(data)] = np.frombuffer(data, np.uint8)
 
     def reset(self) -> None:
         """Go back to how the method was loaded: values, bindings, zeroed memory, initial state."""
@@ -127,6 +80,7 @@ class ValueTable:
             tensor.sizes = tensor.bound
             tensor.bind(memory)
         self.arenas.clear()
+        self.arenas.in_use = frozenset()
         self.load_initial_state()
 
     def _parse(self, index: int, val: schema.KernelTypes | None) -> Any:
@@ -198,10 +152,10 @@ class ValueTable:
         if external:
             assert info is not None
             data = self._external(tensor, info.fully_qualified_name, path)
-            if planned is None:
+            if planned is None or record.allocation_info is None:
                 tensor.bind(data)
                 return
-            self.initial.append((tensor, memoryview(data.data)[: tensor.nbytes]))
+            self.initial.append((tensor, memoryview(data.data)[: tensor.nbytes], record.allocation_info.memory_id))
         elif record.data_buffer_idx and planned is None:
             view = self.program.constant(record.data_buffer_idx, tensor.nbytes, f"{path}.data_buffer_idx")
             tensor.bind(np.frombuffer(view, np.uint8))
@@ -209,7 +163,8 @@ class ValueTable:
         elif record.data_buffer_idx:
             group = info.mutable_data_segments_idx if info else 0
             view = self.program.mutable_data(group, record.data_buffer_idx, tensor.nbytes, f"{path}.data_buffer_idx")
-            self.initial.append((tensor, view))
+            assert record.allocation_info is not None
+            self.initial.append((tensor, view, record.allocation_info.memory_id))
         tensor.bind(planned)
 
     def _planned(self, tensor: Tensor, place: schema.AllocationDetails, path: str) -> Bytes:
