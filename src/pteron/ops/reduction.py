@@ -7,6 +7,7 @@ rows), so they differ from ATen's in the last bits.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -54,9 +55,14 @@ def sum_dtype(x: Array, dtype: int | None) -> DType:
     return INT64 if is_integral(x.dtype, include_bool=True) else x.dtype
 
 
+# With a start value NumPy reduces short rows thrice as fast; only floating types have one for extrema.
+_START = {np.maximum: -math.inf, np.minimum: math.inf}
+
+
 def _reduce(ufunc: np.ufunc, x: Array, axes: tuple[int, ...], keepdim: bool, result: DType) -> Array:
     x, dtype = accumulator(x, result)
-    return np.asarray(ufunc.reduce(x, axis=axes, dtype=dtype, keepdims=keepdim))
+    start: dict[str, Any] = {"initial": _START[ufunc]} if ufunc in _START and is_floating(dtype) else {}
+    return np.asarray(ufunc.reduce(x, axis=axes, dtype=dtype, keepdims=keepdim, **start))
 
 
 def _count(x: Array, axes: tuple[int, ...]) -> int:
