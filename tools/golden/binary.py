@@ -81,7 +81,7 @@ for mode in ("trunc", "floor"):
     # Quotients of halves are kept away from integers, where one rounding more or less decides.
     cases = [p for p in PAIRS if p[0].dtype != np.float16 and p[1].dtype != np.float16]
     pairs("aten::div.out_mode", cases + SAME + SIGNED + HALF, rounding_mode=mode)
-    pairs("aten::div.Scalar_mode_out", SCALARS + [(SIGNED[0][0], -2), (floats(4), -0.7)], rounding_mode=mode)
+    pairs("aten::div.Scalar_mode_out", [*SCALARS, (SIGNED[0][0], -2), (floats(4), -0.7)], rounding_mode=mode)
 rec.case("aten::div.out_mode", *PAIRS[-1], rounding_mode=None)
 rec.case("aten::div.Scalar_mode_out", integers(2, 3), 4, rounding_mode=None)
 pairs("aten::floor_divide.out", PAIRS + SAME + SIGNED + HALF)
