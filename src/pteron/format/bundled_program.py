@@ -92,6 +92,9 @@ class BundledProgramRecord:
     program: memoryview | None = slot(2, "bytes", default=None, since="0.1.0", align=32)
 
 
+VERSION = 2
+"""``BundledProgram.version`` as every release wrote it; no reader looks at it."""
+
 TestValue: TypeAlias = np.ndarray[Any, np.dtype[Any]] | int | bool | float | None
 
 
@@ -204,7 +207,7 @@ def bundle(program: memoryview | bytes, test_suites: Mapping[str, Sequence[TestC
             for case in test_suites[name]
         )
         suites.append(BundledMethodTestSuite(name, cases))
-    return BundledProgramRecord(0, tuple(suites), memoryview(program))
+    return BundledProgramRecord(VERSION, tuple(suites), memoryview(program))
 
 
 def _record(value: TestValue, path: str) -> Value:

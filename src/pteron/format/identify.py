@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from pteron.errors import UnknownFileError
@@ -28,7 +29,9 @@ _IDENTIFIERS = {
     b"BP08": FileKind.BUNDLED_PROGRAM,
     b"ED00": FileKind.ETDUMP,
 }
-_ETRECORD_MARKS = (b"ETRECORD_V0", b"etrecord_version", b"edge_dialect_exported_program")
+# An ETRecord is a zip archive whose first entry is an empty file of this name (devtools/etrecord/_etrecord.py).
+_ETRECORD = b"ETRECORD_V0"
+_ETRECORD_LISTED = re.compile(rb"PK\x01\x02.{42}" + _ETRECORD, re.DOTALL)
 _HINTS = {
     FileKind.PTD: "give it as data (--data FILE.ptd) beside its .pte",
     FileKind.BUNDLED_PROGRAM: "open it as a bundled program",
@@ -46,9 +49,12 @@ def identify(buffer: memoryview) -> FileKind:
     kind = _IDENTIFIERS.get(bytes(buffer[4:8]))
     if kind is not None:
         return kind
-    if bytes(buffer[:4]) == b"PK\x03\x04":
-        directory = bytes(buffer[-65536:])
-        return FileKind.ETRECORD if any(mark in directory for mark in _ETRECORD_MARKS) else FileKind.ZIP
+    if bytes(buffer[8:12]) == b"ED00":
+        # The runtime writes an ETDump with its size before it, which moves the identifier.
+        return FileKind.ETDUMP
+    if bytes(buffer[:4]) in (b"PK\x03\x04", b"PK\x05\x06"):
+        listed = bytes(buffer[30:41]) == _ETRECORD or _ETRECORD_LISTED.search(buffer[-65536:])
+        return FileKind.ETRECORD if listed else FileKind.ZIP
     head = bytes(buffer[:512])
     printable = sum(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
     return FileKind.TEXT if printable == len(head) else FileKind.UNKNOWN
