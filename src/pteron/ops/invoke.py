@@ -38,7 +38,10 @@ def default_value(text: str) -> Any:
 
 @functools.cache
 def _defaults(schema: Schema) -> dict[str, Any]:
-    return {a.name: default_value(a.default) for a in schema.arguments if a.default is not None}
+    values = {a.name: default_value(a.default) for a in schema.arguments if a.default is not None}
+    # ``int[2] padding=0``: a list whose single value stands for all.
+    lists = {a.name for a in schema.arguments if a.type.endswith("[]")}
+    return {name: [value] if name in lists and isinstance(value, int) else value for name, value in values.items()}
 
 
 def call(
