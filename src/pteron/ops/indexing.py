@@ -34,11 +34,11 @@ def check_range(index: Array, size: int, *, low: int = 0) -> bool:
 
 def take(x: Array, index: Array, axis: int) -> Array:
     """``x`` along ``axis`` at indices known to be in ``[0, size)``; the index's dimensions replace the axis."""
-    if x.flags.c_contiguous and x.size:
+    if x.flags.c_contiguous and x.size and index.ndim:
         # With mode "raise" NumPy would go through a buffer; take would copy all of a strided array.
         return np.take(x, index, axis, mode="clip")
     before: tuple[Any, ...] = (slice(None),) * axis
-    picked: Array = x[(*before, index)]
+    picked: Array = x[(*before, index, ...)]
     return picked
 
 

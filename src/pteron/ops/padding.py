@@ -25,7 +25,7 @@ def constant_pad_nd(self: Array, pad: list[int], value: Scalar) -> Array:
     )
     if any(part.start > part.stop for part in kept):
         raise KernelError(f"the pads {pad} crop more than the shape {list(self.shape)} has")
-    inner = self[kept]
+    inner = self[(*kept, ...)]
     if max(pad, default=0) <= 0:
         return inner
     shape = [n + max(before, 0) + max(after, 0) for n, (before, after) in zip(inner.shape, pads, strict=True)]

@@ -122,7 +122,7 @@ def roll(self: Array, shifts: list[int], dims: list[int]) -> Array:
 
 @operator("aten::select_copy.int(Tensor self, int dim, SymInt index) -> Tensor", out="int_out")
 def select_copy(self: Array, dim: int, index: int) -> Array:
-    return self[select_at(self, dim, index)]
+    return self[(*select_at(self, dim, index), ...)]
 
 
 @operator(

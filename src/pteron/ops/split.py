@@ -70,7 +70,8 @@ def split_with_sizes_copy(self: Array, split_sizes: list[int], dim: int) -> list
 @operator("aten::unbind_copy.int(Tensor self, int dim=0) -> Tensor[]", out="int_out")
 def unbind_copy(self: Array, dim: int) -> list[Array]:
     _check_pieces(_length(self, dim))
-    return list(np.moveaxis(self, dim, 0))
+    along = np.moveaxis(self, dim, 0)
+    return [along[i, ...] for i in range(len(along))]
 
 
 def _length(x: Array, dim: int) -> int:
