@@ -141,7 +141,7 @@ class LoadedMethod:
     def _run(self, trace: Trace | None) -> None:
         left = self.program.limits.max_instructions
         for number, chain in enumerate(self._chains):
-            position: int = 0
+            position = 0
             size = len(chain)
             while position < size:
                 left -= 1
@@ -157,7 +157,10 @@ class LoadedMethod:
                     raise self._located(error, number, position) from error.__cause__
                 if trace:
                     trace(self._names[number][position], time.perf_counter() - start)
-                position = jump if jump is not None else position + 1
+                if jump is None:
+                    position += 1
+                else:
+                    position = jump
 
     def _located(self, error: PteronError, chain: int, position: int) -> PteronError:
         name = self._names[chain][position]

@@ -34,7 +34,7 @@ def open_program(source: FileSource, *, limits: Limits = DEFAULT_LIMITS, verify:
     else:
         program = read_program(buffer, limits=limits, file=name)
     if verify:
-        refuse(program, verify(program, limits=limits))
+        refuse(program, verify_program(program, limits=limits, arity=arity))
     return program
 
 

@@ -113,9 +113,8 @@ class Tensor:
         if result.dtype != self.dtype:
             check_cast(result.dtype, self.dtype)
         if self.array is None:
-            if self.dynamism != TensorShapeDynamism.DYNAMIC_UNBOUND:
-                raise KernelError("the tensor that takes the result has no memory")
-            self.bind(np.zeros(max(result.size * self.dtype.itemsize, 1), np.uint8))
+            # Unbounded tensors, and results that exporters up to 0.3 left out of the memory plan.
+            self.bind(np.zeros(max(result.size, self.capacity) * self.dtype.itemsize, np.uint8))
         assert self.array is not None
         copy_into(self.array, result)
 

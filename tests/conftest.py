@@ -1,0 +1,25 @@
+"""Prints what the corpus tests found: one table of release × (files, passed), and every miss with its cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    rows: dict[str, tuple[int, int]] = {}
+    misses: list[str] = []
+    for status in ("passed", "failed"):
+        for report in terminalreporter.stats.get(status, []):
+            for name, value in getattr(report, "user_properties", []):
+                if name == "corpus":
+                    rows[value["release"]] = (value["files"], value["passed"])
+                    misses += value["misses"]
+    if not rows:
+        return
+    terminalreporter.section("corpus on the reference engine")
+    terminalreporter.write_line(f"{'release':<10}{'files':>7}{'passed':>8}")
+    for release in sorted(rows, key=lambda r: [int(n) for n in r.split(".")]):
+        files, passed = rows[release]
+        terminalreporter.write_line(f"{release:<10}{files:>7}{passed:>8}")
+    for miss in misses:
+        terminalreporter.write_line(f"  {miss}")
