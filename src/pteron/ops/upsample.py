@@ -102,12 +102,15 @@ def _rounded(x: Array, dtype: DType) -> Array:
 def _linear(x: Array, axis: int, count: int, ratio: Array, align_corners: bool, coarse: bool) -> Array:
     """One pass: every output element lies between two input elements."""
     size, dtype = x.shape[axis], x.dtype
-    if size == count:
-        return x
     index = np.arange(count).astype(dtype)
-    position = ratio * index if align_corners else np.maximum(ratio * (index + dtype.type(0.5)) - dtype.type(0.5), 0)
+    if size == count:  # an identity whatever the scale, which ATen still computes as x * 1 + x * 0
+        position = index
+    elif align_corners:
+        position = ratio * index
+    else:
+        position = np.maximum(ratio * (index + dtype.type(0.5)) - dtype.type(0.5), 0)
     low = np.minimum(np.floor(position).astype(np.int64), size - 1)
-    high = np.minimum(low + 1, size - 1)
+    high = low if size == count else np.minimum(low + 1, size - 1)
     weight = np.clip(position - low.astype(dtype), 0, 1).astype(dtype)
     weights = np.stack([1 - weight, weight])
     if coarse:
@@ -142,8 +145,8 @@ def _antialiased(x: Array, axis: int, count: int, ratio: Array, coarse: bool) ->
     shape[axis] = count
     result = np.zeros(shape, dtype)
     for tap, weight in zip(taps, weights, strict=True):
-        # An element that has no weight must not turn the sum into NaN either.
-        some = np.flatnonzero(weight)
+        # An infinite element beyond the triangle must not turn the sum into NaN.
+        some = np.flatnonzero(tap < last)
         part = np.take(x, tap[some], axis)
         part *= _along(weight[some], axis)
         if some.size == count:
