@@ -9,6 +9,7 @@ what remains, one table or vector referenced over and over, is bounded by ``Limi
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Callable
@@ -24,11 +25,16 @@ _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
 _EXPANSION_FLOOR = 1 << 16
+_UNKNOWN_SLOTS = 64
+"""Fields beyond the declaration that are noted per vtable."""
 
+VTable = tuple[tuple[int, ...], int, tuple[int, ...]]
+"""Field offsets from the table's start (0: absent), bytes of the table's inline part, numbers of slots that no
+declared table has."""
 ReadField = Callable[["Reader", int, tuple[int, ...]], Any]
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - becomes a FormatError at the door
     """A fault at a byte offset; the path is collected while it travels up, innermost part first."""
 
     def __init__(self, problem: str, offset: int, kind: type[FormatError] = FormatError) -> None:
@@ -61,7 +67,8 @@ class Reader:
         self.limits = limits
         self.tables = _compiled(schema)
         self.unknown: set[tuple[str, int]] = set()
-        self._vtables: dict[int, tuple[tuple[int, ...], int]] = {}
+        self._slots = max(table.slots for table in self.tables.values())
+        self._vtables: dict[int, VTable] = {}
         self._tables_left = limits.max_tables
         self._bytes_left = limits.max_expansion * self.size + _EXPANSION_FLOOR
 
@@ -72,7 +79,7 @@ class Reader:
         return self.table(self.tables[table], self.reference(0))
 
     def table(self, table: _Table, position: int) -> Any:
-        slots, size = self.vtable(position)
+        slots, size, further = self.vtable(position)
         self._tables_left -= 1
         if self._tables_left < 0:
             raise Fault(
@@ -92,24 +99,25 @@ class Reader:
                     raise
             else:
                 values.append(default)
-        if count > table.slots:
-            self.unknown.update((table.name, n) for n in range(table.slots, count) if slots[n])
+        if further or count > table.slots:
+            beyond = (n for n in range(table.slots, count) if slots[n])
+            self.unknown.update((table.name, n) for n in (*beyond, *further))
         return table.record(*values)
 
-    def vtable(self, position: int) -> tuple[tuple[int, ...], int]:
-        """Field offsets from the table's start (0: absent) and the size of the table's inline part."""
+    def vtable(self, position: int) -> VTable:
+        """The vtable of the table at ``position``."""
         if position & 3 or position + 4 > self.size:
             raise Fault(f"a table cannot start at byte {position} of {self.size}", position)
         start = position - _I32.unpack_from(self.buffer, position)[0]
         known = self._vtables.get(start)
         if known is None:
             known = self._read_vtable(start, position)
-        slots, size = known
+        size = known[1]
         if position + size > self.size:
             raise Fault(f"a table of {size} bytes does not fit", position, TruncatedError)
         return known
 
-    def _read_vtable(self, start: int, position: int) -> tuple[tuple[int, ...], int]:
+    def _read_vtable(self, start: int, position: int) -> VTable:
         if start < 0 or start & 1 or start + 4 > self.size:
             raise Fault(f"the table's vtable would be at byte {start}", position)
         length, size = struct.unpack_from("<HH", self.buffer, start)
@@ -118,7 +126,8 @@ class Reader:
         slots = struct.unpack_from(f"<{(length - 4) >> 1}H", self.buffer, start + 4)
         if size < 4 or any(offset >= size or 0 < offset < 4 for offset in slots):
             raise Fault("the vtable points outside of its table", start)
-        known = (slots, size)
+        further = tuple(n for n in range(self._slots, len(slots)) if slots[n])[:_UNKNOWN_SLOTS]
+        known = (slots[: self._slots], size, further)
         self._vtables[start] = known
         return known
 
@@ -169,16 +178,12 @@ class _Table:
         self.fields: list[tuple[int, Any, str, ReadField]] = []
 
 
-_COMPILED: dict[str, dict[str, _Table]] = {}
-
-
+@functools.cache
 def _compiled(schema: FlatbufferSchema) -> dict[str, _Table]:
-    if schema.name not in _COMPILED:
-        tables = {name: _Table(spec) for name, spec in schema.tables.items()}
-        for name, spec in schema.tables.items():
-            tables[name].fields = [(f.slot, f.default, f.name, _field_reader(f, schema, tables)) for f in spec.fields]
-        _COMPILED[schema.name] = tables
-    return _COMPILED[schema.name]
+    tables = {name: _Table(spec) for name, spec in schema.tables.items()}
+    for name, spec in schema.tables.items():
+        tables[name].fields = [(f.slot, f.default, f.name, _field_reader(f, schema, tables)) for f in spec.fields]
+    return tables
 
 
 def _field_reader(field: FieldSpec, schema: FlatbufferSchema, tables: dict[str, _Table]) -> ReadField:
@@ -333,34 +338,44 @@ def locate(buffer: memoryview, schema: FlatbufferSchema, table: str, path: str) 
     found: int | None = None
     try:
         position = reader.reference(0)
-        fields: dict[str, FieldSpec] = {f.name: f for f in schema.tables[kind].fields}
         for name, index in _STEP.findall(path):
-            if index:
-                start, count = reader.vector(position, 4)
-                if int(index) >= count or not kind.startswith("["):
-                    return found
-                kind = kind[1:-1]
-                if kind in SCALARS:
-                    return start + int(index) * SCALARS[kind][1]
-                position = reader.reference(start + 4 * int(index))
-                found = position
-                fields = {f.name: f for f in schema.tables[kind].fields}
-                continue
-            if name not in fields:
+            step = _item if index else _field
+            place = step(reader, schema, kind, position, index or name)
+            if place is None:
                 return found
-            spec = fields[name]
-            slots, _ = reader.vtable(position)
-            if spec.slot >= len(slots) or not slots[spec.slot]:
-                return found
-            found = position + slots[spec.slot]
-            kind = spec.type
-            if kind in schema.unions:
-                member = reader.buffer[position + slots[spec.slot - 1]] if slots[spec.slot - 1] else 0
-                kind = schema.unions[kind].members[member]
+            found, kind = place
             position = found
             if kind in schema.tables:
                 position = reader.reference(found)
-                fields = {f.name: f for f in schema.tables[kind].fields}
-    except (Fault, KeyError, struct.error):
+            if index and kind in schema.tables:
+                found = position
+    except Fault:
         return found
     return found
+
+
+def _item(reader: Reader, schema: FlatbufferSchema, kind: str, position: int, index: str) -> tuple[int, str] | None:
+    """Where an element of the vector referenced at ``position`` is stored, and its type."""
+    if not kind.startswith("["):
+        return None
+    kind = kind[1:-1]
+    size = SCALARS[kind][1] if kind in SCALARS else 4
+    start, count = reader.vector(position, size)
+    number = int(index) if len(index) < 11 else count
+    return (start + number * size, kind) if number < count else None
+
+
+def _field(reader: Reader, schema: FlatbufferSchema, kind: str, position: int, name: str) -> tuple[int, str] | None:
+    """Where a field of the table at ``position`` is stored, and its type; a union's is the member's table."""
+    if kind not in schema.tables:
+        return None
+    spec = next((field for field in schema.tables[kind].fields if field.name == name), None)
+    slots = reader.vtable(position)[0]
+    if spec is None or spec.slot >= len(slots) or not slots[spec.slot]:
+        return None
+    kind = spec.type
+    if kind in schema.unions:
+        type_offset = slots[spec.slot - 1]
+        number = reader.buffer[position + type_offset] if type_offset else 0
+        kind = schema.unions[kind].members.get(number, "")
+    return position + slots[spec.slot], kind
