@@ -36,7 +36,7 @@ class PteronError(Exception):
 class FileAccessError(PteronError, OSError):
     """A file cannot be opened or written."""
 
-    et_error = 0x22  # AccessFailed
+    et_error: int | None = 0x22  # AccessFailed
 
 
 class FormatError(PteronError):
@@ -46,7 +46,7 @@ class FormatError(PteronError):
     ``path`` (field path such as ``execution_plan[0].values[12].val.sizes``, or "").
     """
 
-    et_error = 0x23  # InvalidProgram
+    et_error: int | None = 0x23  # InvalidProgram
 
     def __init__(self, problem: str, *, file: str = "<bytes>", offset: int | None = None, path: str = "") -> None:
         self.problem = problem
@@ -74,7 +74,7 @@ class LimitError(FormatError):
 class VerificationError(PteronError):
     """The records were read but break rules of the format; ``findings`` lists them, worst first."""
 
-    et_error = 0x23
+    et_error: int | None = 0x23
 
     def __init__(self, message: str, findings: tuple[object, ...] = ()) -> None:
         self.findings = findings
@@ -84,19 +84,19 @@ class VerificationError(PteronError):
 class UnsupportedError(PteronError):
     """Well-formed, but Pteron has no way to do it."""
 
-    et_error = 0x10  # NotSupported
+    et_error: int | None = 0x10  # NotSupported
 
 
 class LoadError(PteronError):
     """A method cannot be prepared for running."""
 
-    et_error = 0x23
+    et_error: int | None = 0x23
 
 
 class MissingOperatorError(LoadError):
     """No kernel is registered for operators that the method calls; ``operators`` names them."""
 
-    et_error = 0x14  # OperatorMissing
+    et_error: int | None = 0x14  # OperatorMissing
 
     def __init__(self, message: str, operators: tuple[str, ...] = ()) -> None:
         self.operators = operators
@@ -106,7 +106,7 @@ class MissingOperatorError(LoadError):
 class BackendError(LoadError):
     """A delegate's backend is not available, or refuses the payload; ``backend`` is its id."""
 
-    et_error = 0x20  # NotFound
+    et_error: int | None = 0x20  # NotFound
 
     def __init__(self, message: str, backend: str = "") -> None:
         self.backend = backend
@@ -116,13 +116,13 @@ class BackendError(LoadError):
 class ExternalDataError(LoadError):
     """Weights that the program expects from a .ptd file are missing, extra, or of another layout."""
 
-    et_error = 0x24  # InvalidExternalData
+    et_error: int | None = 0x24  # InvalidExternalData
 
 
 class MethodNotFoundError(PteronError, KeyError):
     """The program has no method of that name."""
 
-    et_error = 0x12  # InvalidArgument
+    et_error: int | None = 0x12  # InvalidArgument
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
@@ -131,16 +131,16 @@ class MethodNotFoundError(PteronError, KeyError):
 class InputError(PteronError, ValueError):
     """The caller's inputs do not fit the method's signature."""
 
-    et_error = 0x12
+    et_error: int | None = 0x12
 
 
 class ExecutionError(PteronError):
     """A step of a running method failed."""
 
-    et_error = 0x01  # Internal
+    et_error: int | None = 0x01  # Internal
 
 
 class KernelError(ExecutionError):
     """An operator refused its arguments (shape, dtype, range)."""
 
-    et_error = 0x12
+    et_error: int | None = 0x12

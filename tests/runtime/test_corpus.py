@@ -38,7 +38,8 @@ def difference(actual: Any, expected: Any, case: Case) -> str:
         )
         return "" if same else f"{actual!r} instead of {expected!r}"
     if not isinstance(actual, np.ndarray) or actual.shape != expected.shape or actual.dtype != expected.dtype:
-        return f"{getattr(actual, 'dtype', type(actual))}{getattr(actual, 'shape', '')} instead of {expected.dtype}{expected.shape}"
+        got = f"{actual.dtype}{actual.shape}" if isinstance(actual, np.ndarray) else repr(actual)
+        return f"{got} instead of {expected.dtype}{expected.shape}"
     if case.shape_only:
         return ""
     wide = np.complex128 if expected.dtype.kind == "c" else np.float64

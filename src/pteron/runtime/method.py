@@ -140,27 +140,29 @@ class LoadedMethod:
 
     def _run(self, trace: Trace | None) -> None:
         left = self.program.limits.max_instructions
-        for number, chain in enumerate(self._chains):
-            position = 0
-            size = len(chain)
-            while position < size:
-                left -= 1
-                if left < 0:
-                    raise ExecutionError(
-                        f"{self.program.file}, method {self.method.name!r}: more than "
-                        f"{self.program.limits.max_instructions:,} instructions; raise Limits.max_instructions to run it"
-                    )
-                start = time.perf_counter() if trace else 0.0
-                try:
-                    jump = chain[position]()
-                except PteronError as error:
-                    raise self._located(error, number, position) from error.__cause__
-                if trace:
-                    trace(self._names[number][position], time.perf_counter() - start)
-                if jump is None:
-                    position += 1
-                else:
-                    position = jump
+        for number in range(len(self._chains)):
+            left = self._run_chain(number, left, trace)
+
+    def _run_chain(self, number: int, left: int, trace: Trace | None) -> int:
+        """Run one chain with ``left`` instructions allowed; gives back how many are left."""
+        chain = self._chains[number]
+        position = 0
+        while position < len(chain):
+            left -= 1
+            if left < 0:
+                raise ExecutionError(
+                    f"{self.program.file}, method {self.method.name!r}: more than "
+                    f"{self.program.limits.max_instructions:,} instructions; raise Limits.max_instructions to go on"
+                )
+            start = time.perf_counter() if trace else 0.0
+            try:
+                target = chain[position]()
+            except PteronError as error:
+                raise self._located(error, number, position) from error.__cause__
+            if trace:
+                trace(self._names[number][position], time.perf_counter() - start)
+            position = position + 1 if target is None else target
+        return left
 
     def _located(self, error: PteronError, chain: int, position: int) -> PteronError:
         name = self._names[chain][position]

@@ -16,9 +16,9 @@ from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.format.source import FileSource
 from pteron.ops import REGISTRY, Registry
+from pteron.runtime.memory import SharedBuffers, every_memory_id, shared_state_ids
 from pteron.runtime.method import LoadedMethod, Settings
 from pteron.runtime.opening import open_program
-from pteron.runtime.memory import SharedBuffers, every_memory_id, shared_state_ids
 from pteron.runtime.values import external_tensors, fault_free
 
 if TYPE_CHECKING:
