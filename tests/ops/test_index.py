@@ -29,6 +29,12 @@ def test_index_by_nothing_copies() -> None:
         same(run("aten::index.Tensor_out", self=x, indices=asked), x)
 
 
+def test_empty_results_look_at_no_index() -> None:
+    x, far, none = np.zeros((3, 0), np.float32), np.array([7]), np.zeros(0, np.int64)
+    same(run("aten::index.Tensor_out", self=x, indices=[far]), np.zeros((1, 0), np.float32))
+    same(run("aten::index.Tensor_out", self=x, indices=[far, none]), np.zeros(0, np.float32))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_index_select(data: st.DataObject) -> None:

@@ -19,7 +19,7 @@ def index_tensor(self: Array, indices: list[Array | None]) -> Array:
         return np.empty(where.result_shape, self.dtype)
     if len(where.dims) == 1:
         return take(self, where.positions[0], where.dims[0])
-    return where.to_result(where.view[(*where.positions, ...)])
+    return where.to_result(where.view[where.key])
 
 
 @operator("aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", out="out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,9 @@ def take(x: Array, index: Array, axis: int) -> Array:
 class Address:
     """Where ``x[indices]`` lies.
 
-    ``view`` is ``x`` with the indexed dimensions first, ``positions`` the index into those (none negative), ``shape``
-    the one they broadcast to, and ``place`` the result's dimension where that shape goes: among the rest where the
-    indices are adjacent, else in front.
+    ``view`` is ``x`` with the indexed dimensions first, ``positions`` the index into those (wrapped and checked, unless
+    the result has no elements), ``shape`` the one they broadcast to, and ``place`` the result's dimension where that
+    shape goes: among the rest where the indices are adjacent, else in front.
     """
 
     view: Array
@@ -61,6 +61,11 @@ class Address:
     def result_shape(self) -> tuple[int, ...]:
         rest = self.view.shape[len(self.dims) :]
         return (*rest[: self.place], *self.shape, *rest[self.place :])
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What to index ``view`` with; the ellipsis makes a zero-dim result an array."""
+        return (*self.positions, ...)
 
     def to_result(self, picked: Array) -> Array:
         """``picked``, whose index dimensions come first, with those where the result has them."""
@@ -93,9 +98,12 @@ def address(x: Array, indices: Sequence[Array | None]) -> Address:
     rest = [d for d in range(x.ndim) if d not in dims]
     place = dims[0] if dims and dims[-1] - dims[0] + 1 == len(dims) else 0
     where = Address(x.transpose([*dims, *rest]), dims, tuple(found), shape, place)
-    empty = 0 in check_shape(where.result_shape)
-    positions = tuple(_wrap(index, x.shape[d], empty) for index, d in zip(found, dims, strict=True))
-    return Address(where.view, dims, positions, shape, place)
+    if 0 in check_shape(where.result_shape):
+        # ATen looks at no index then, but for indices into nothing.
+        if 0 not in shape and any(x.shape[d] == 0 for d in dims):
+            raise KernelError(f"an index is out of range for a tensor of shape {list(x.shape)}")
+        return where
+    return replace(where, positions=tuple(_wrap(index, x.shape[d]) for index, d in zip(found, dims, strict=True)))
 
 
 def _expand(x: Array, indices: Sequence[Array | None]) -> list[Array | None]:
@@ -116,7 +124,5 @@ def _expand(x: Array, indices: Sequence[Array | None]) -> list[Array | None]:
     return expanded
 
 
-def _wrap(index: Array, size: int, empty: bool) -> Array:
-    if empty and (size or not index.size):
-        return index  # nothing is read, and ATen does not look at the indices then
+def _wrap(index: Array, size: int) -> Array:
     return np.where(index < 0, index + size, index) if check_range(index, size, low=-size) else index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def constant_pad_nd(self: Array, pad: list[int], value: Scalar) -> Array:
         raise KernelError(f"{len(pad)} pads do not go with {self.ndim} dimensions")
     padded = len(pad) // 2
     pads = [(0, 0)] * (self.ndim - padded) + [(pad[2 * i], pad[2 * i + 1]) for i in reversed(range(padded))]
-    kept = tuple(
+    kept: tuple[Any, ...] = tuple(
         slice(max(-before, 0), size + min(after, 0)) for size, (before, after) in zip(self.shape, pads, strict=True)
     )
     if any(part.start > part.stop for part in kept):

@@ -40,7 +40,7 @@ def index_put_(self: Array, indices: list[Array | None], values: Array, accumula
         np.add.at(total.reshape(-1), where.linear().reshape(-1), source.reshape(-1))
         where.view[...] = total
     else:
-        where.view[where.positions] = source
+        where.view[where.key] = source
     return self
 
 
