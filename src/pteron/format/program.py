@@ -45,10 +45,11 @@ class Program:
 
     @cached_property
     def named_data(self) -> Mapping[str, memoryview]:
-        """Blobs by key (delegates' weights since 0.6)."""
+        """Blobs by key (delegates' weights since 0.6); of two with one key the first counts, as in the runtime."""
         table: dict[str, memoryview] = {}
         for index, entry in enumerate(self.root.named_data or ()):
-            table[entry.key or ""] = self.segment(entry.segment_index, f"named_data[{index}].segment_index")
+            data = self.segment(entry.segment_index, f"named_data[{index}].segment_index")
+            table.setdefault(entry.key or "", data)
         return MappingProxyType(table)
 
     def segment(self, index: int, path: str = "segments") -> memoryview:
