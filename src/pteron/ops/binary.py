@@ -20,8 +20,11 @@ def _scaled(self: Operand, other: Operand, alpha: Scalar, dtype: DType) -> tuple
         raise KernelError(f"a boolean alpha is only defined for bool results, not for {dtype.name}")
     if isinstance(alpha, float) and is_integral(dtype, include_bool=True):
         raise KernelError(f"alpha {alpha} is a floating number, but the result is {dtype.name}")
-    a, b, factor = operands(self, other, alpha, dtype=dtype)
-    return a, b if alpha == 1 else np.multiply(b, factor)
+    a, b = operands(self, other, dtype=dtype)
+    if alpha != 1:
+        (factor,) = operands(alpha, dtype=dtype)
+        b = np.multiply(b, factor)
+    return a, b
 
 
 def _add(self: Array, other: Operand, alpha: Scalar) -> Array:

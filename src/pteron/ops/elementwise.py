@@ -7,6 +7,7 @@ kernels promote zero-dim tensors like any other and cast to the out tensor, whos
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -35,6 +36,9 @@ MAX_BROADCAST_BYTES = 1 << 32
 
 def result_dtype(*operands: Array | Scalar) -> DType:
     """The dtype of an elementwise result; raises KernelError for pairs that c10 refuses to promote."""
+    first = operands[0]
+    if isinstance(first, np.ndarray) and all(isinstance(x, np.ndarray) and x.dtype == first.dtype for x in operands):
+        return check_dtype(first.dtype)
     ranks: list[DType | None] = [None, None, None]
     for operand in operands:
         if isinstance(operand, np.ndarray):
@@ -74,10 +78,23 @@ def check_dtype(
     complex: bool = True,
 ) -> DType:
     """``dtype``, if the operator ``name`` takes it; raises KernelError for a category that is False, and for float8."""
-    allowed = {"b": boolean, "i": integral, "u": integral, "c": complex}.get(dtype.kind, real)
-    if not allowed or dtype.name.startswith("float8"):
+    kind = _category(dtype)
+    if (
+        kind == "float8"
+        or (kind == "boolean" and not boolean)
+        or (kind == "integral" and not integral)
+        or (kind == "real" and not real)
+        or (kind == "complex" and not complex)
+    ):
         raise KernelError(f"{name or 'an elementwise operator'} is not defined for {dtype.name}")
     return dtype
+
+
+@functools.cache
+def _category(dtype: DType) -> str:
+    if dtype.name.startswith("float8"):
+        return "float8"
+    return {"b": "boolean", "i": "integral", "u": "integral", "c": "complex"}.get(dtype.kind, "real")
 
 
 def operands(*values: Array | Scalar, dtype: DType, round_scalars: bool = False) -> list[Array]:
@@ -88,8 +105,8 @@ def operands(*values: Array | Scalar, dtype: DType, round_scalars: bool = False)
     check_broadcast(*values, itemsize=dtype.itemsize)
     scalar_dtype = dtype if round_scalars else compute_dtype(dtype)
     return [
-        widen(cast(value, dtype if isinstance(value, np.ndarray) else scalar_dtype))
-        for value in (v if isinstance(v, np.ndarray) else np.array(v) for v in values)
+        widen(cast(value, dtype) if isinstance(value, np.ndarray) else cast(np.array(value), scalar_dtype))
+        for value in values
     ]
 
 
@@ -114,13 +131,18 @@ def finish(result: Any, dtype: DType) -> Array:
     return cast(np.asarray(result), dtype)
 
 
+@functools.cache
+def _largest(dtype: DType) -> float:
+    return float(np.nextafter(np.array(np.inf, dtype), np.array(0, dtype)))
+
+
 def bound(value: Scalar, dtype: DType) -> Array:
     """A clamp's bound as a zero-dim array of ``dtype``; raises KernelError when it cannot be written so.
 
     ExecuTorch refuses integers out of range as well; eager PyTorch lets them wrap.
     """
     if is_floating(dtype):
-        limit = float(np.nextafter(np.array(np.inf, dtype), np.array(0, dtype)))
+        limit = _largest(dtype)
         fits = not math.isfinite(value) or -limit <= value <= limit
     else:
         limits = np.iinfo(dtype)
