@@ -106,6 +106,10 @@ def quantized_sdpa(rec: LlamaRecorder, rng: np.random.Generator) -> None:
                 )  # fmt: skip
     q, k, v = (rng.normal(size=(1, 3, 2, 4)).astype(np.float32) for _ in range(3))
     rec.wheel_case("llama::custom_quantized_sdpa.out", q, k, v, 0, None, 0.0, True)
+    k, v = (rng.normal(size=(1, 3, 4, 4)).astype(np.float32) for _ in range(2))
+    for causal in (True, False):
+        # An unquantised query [batch, heads, sequence, depth], of which the runtime takes the heads for the sequence.
+        rec.wheel_case("llama::custom_quantized_sdpa.out", q, k, v, 1, None, 0.0, causal, None, *[None] * 6, True)
 
 
 def caches(rec: LlamaRecorder, rng: np.random.Generator) -> None:
