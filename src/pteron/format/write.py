@@ -231,7 +231,7 @@ def _segment_offsets(program: Program, layout: Layout) -> tuple[list[int], int]:
     for index, size in enumerate(sizes):
         offsets.append(align_up(end, math.lcm(layout.segment_alignment, own.get(index, 1))))
         end = offsets[-1] + size
-    return offsets, end if any(sizes) else 0
+    return offsets, max((offset + size for offset, size in zip(offsets, sizes, strict=True) if size), default=0)
 
 
 def _segment_parts(program: Program, offsets: list[int]) -> list[Buffer]:
