@@ -35,10 +35,11 @@ def index_put_(self: Array, indices: list[Array | None], values: Array, accumula
     if 0 in where.result_shape:
         return self
     if accumulate:
-        total = np.array(where.view, order="C")
+        total = np.ascontiguousarray(where.view)
         # Half and bfloat16 sums are rounded at each step, as ATen's are here.
         np.add.at(total.reshape(-1), where.linear().reshape(-1), source.reshape(-1))
-        where.view[...] = total
+        if not where.view.flags.c_contiguous:
+            where.view[...] = total
     else:
         where.view[where.key] = source
     return self
