@@ -189,7 +189,7 @@ def _with_header(
     parts: list[Buffer] = [struct.pack("<I", root), view[4:OFFSET], header, bytes(padded - length), view[OFFSET:]]
     if data_size:
         parts.append(bytes(base - program_size))
-        parts += _segment_parts(program, offsets)
+        parts += _segment_parts(program, offsets, data_size)
     return parts
 
 
@@ -214,11 +214,16 @@ def _relocated(program: Program, layout: Layout) -> Program:
 
 
 def _segment_offsets(program: Program, layout: Layout) -> tuple[list[int], int]:
-    """Offset of each segment from the segment base, and the bytes from the base to the end of the last one."""
+    """Offset of each segment from the segment base, and the bytes from the base to the end of the last one.
+
+    A last segment without bytes counts: readers want even its offset inside of the file.
+    """
     records = program.root.segments or ()
     sizes = [len(data) for data in program.segment_data]
+    if not any(sizes):
+        return [0] * len(sizes), 0
     if layout.keep_segment_offsets and [record.size for record in records] == sizes:
-        end = max((record.offset + record.size for record in records if record.size), default=0)
+        end = max(record.offset + record.size for record in records)
         base = program.header.segment_base_offset if program.header else 0
         if base + end <= len(program.buffer):
             return [record.offset for record in records], end
@@ -231,11 +236,11 @@ def _segment_offsets(program: Program, layout: Layout) -> tuple[list[int], int]:
     for index, size in enumerate(sizes):
         offsets.append(align_up(end, math.lcm(layout.segment_alignment, own.get(index, 1))))
         end = offsets[-1] + size
-    return offsets, max((offset + size for offset, size in zip(offsets, sizes, strict=True) if size), default=0)
+    return offsets, end
 
 
-def _segment_parts(program: Program, offsets: list[int]) -> list[Buffer]:
-    """The segments in the order of their offsets with zeros between them."""
+def _segment_parts(program: Program, offsets: list[int], data_size: int) -> list[Buffer]:
+    """The segments in the order of their offsets with zeros between them, ``data_size`` bytes in all."""
     parts: list[Buffer] = []
     end = 0
     placed = sorted((offset, index) for index, offset in enumerate(offsets) if program.segment_data[index])
@@ -255,4 +260,5 @@ def _segment_parts(program: Program, offsets: list[int]) -> list[Buffer]:
             offset += shared
         parts += [bytes(offset - end), data]
         end = max(end, offset + len(data))
+    parts.append(bytes(data_size - end))
     return parts
