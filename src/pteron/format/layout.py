@@ -74,18 +74,18 @@ def program_layout(program: Program) -> tuple[Span, ...]:
     return _cover(size, claims, flatbuffer_end)
 
 
-def tensor_data_layout(data: TensorData, size: int, buffer: memoryview) -> tuple[Span, ...]:
-    """The spans of a PTD file of ``size`` bytes, in order."""
+def tensor_data_layout(data: TensorData, buffer: memoryview) -> tuple[Span, ...]:
+    """The spans of a PTD file, in order; ``buffer`` is what it was read from."""
     header = data.header
     claims = [Span(0, PTD_HEADER_OFFSET + header.length, SpanKind.HEADER)]
     for entry in data.entries.values():
         kind = SpanKind.NAMED_DATA if entry.scalar_type is None else SpanKind.TENSOR_DATA
         claims.extend(_claim(entry.data, buffer, kind, entry.key))
-    return _cover(size, claims, header.flatbuffer_offset + header.flatbuffer_size)
+    return _cover(len(buffer), claims, header.flatbuffer_offset + header.flatbuffer_size)
 
 
 def bundled_program_layout(bundled: BundledProgram, buffer: memoryview) -> tuple[Span, ...]:
-    """The spans of a bundled program, in order; the program inside is one of them."""
+    """The spans of a bundled program, in order; the program inside is one. ``buffer`` is what it was read from."""
     claims = [Span(0, pte_header.OFFSET, SpanKind.HEADER)]
     claims.extend(_claim(bundled.program_bytes, buffer, SpanKind.PROGRAM, "program"))
     for suite in bundled.root.method_test_suites or ():

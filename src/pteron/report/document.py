@@ -1,0 +1,35 @@
+"""JSON documents: one versioned schema per command (``pteron.show/1``), described in docs/cli.md.
+
+Within a version fields are only ever added. Numbers that JSON lacks are the strings ``"NaN"``, ``"Infinity"`` and
+``"-Infinity"``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, TypeAlias
+
+from pteron import __version__
+
+Document: TypeAlias = dict[str, Any]
+
+
+def document(schema: str, **fields: Any) -> Document:
+    """A document that says which schema it follows and which Pteron made it."""
+    return {"schema": schema, "pteron": __version__, **fields}
+
+
+def to_json(document: Document) -> str:
+    """The document as JSON text, ASCII only (so it survives any terminal and holds no control characters)."""
+    return json.dumps(_plain(document), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
