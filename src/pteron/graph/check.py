@@ -72,9 +72,8 @@ def _check_jump(graph: Graph, jump: Jump, where: str) -> None:
     if all(jump.target is not block for block in graph.blocks):
         raise GraphError(f"{where}: {jump.target.name} is no block of the graph")
     if len(jump.arguments) != len(jump.target.parameters):
-        raise GraphError(
-            f"{where}: {len(jump.arguments)} arguments for {len(jump.target.parameters)} parameters of {jump.target.name}"
-        )
+        given, wanted = len(jump.arguments), len(jump.target.parameters)
+        raise GraphError(f"{where}: {given} arguments for the {wanted} parameters of {jump.target.name}")
 
 
 def _check_schema(op: str, operands: dict[str, Operand], outputs: int, schema: Schema | None, where: str) -> None:

@@ -90,7 +90,7 @@ class Value:
 
 
 # An argument: a value, a Python constant, or a list of them (None inside a list is an absent tensor).
-Operand: TypeAlias = Union[Value, int, float, bool, str, None, list["Operand"]]
+Operand: TypeAlias = Union[Value, int, float, bool, str, list["Operand"], None]  # noqa: UP007 - recursive
 
 
 @dataclass(eq=False, slots=True)
