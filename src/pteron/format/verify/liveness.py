@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pteron.format import schema
 from pteron.format.schema import ExecutionPlan, TensorDataLocation
 
-_BUDGET = 4_000_000
+_BUDGET = 1_000_000
 """Values looked at per method before the analysis gives up: lists shared by many calls must not take minutes."""
 _MAX_PIECES = 100_000
 _VIEW = "executorch_prim::et_view.default"
