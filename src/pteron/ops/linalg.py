@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from pteron.errors import KernelError
+from pteron.ops.dims import broadcast, common_shape
 from pteron.ops.matmul import check_multipliable, product
 from pteron.ops.promotion import (
     FLOAT32,
@@ -68,10 +69,8 @@ def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Scalar, alpha: Scalar)
     shape = (mat1.shape[0], mat2.shape[1])
     if self.dtype != mat1.dtype:
         raise KernelError(f"self is {self.dtype.name}, but the matrices are {mat1.dtype.name}")
-    if self.ndim > 2:
-        raise KernelError(f"self of shape {list(self.shape)} does not expand to {list(shape)}")
     beta, alpha = _scale(beta, mat1.dtype), _scale(alpha, mat1.dtype)
-    added = np.broadcast_to(widen(self), shape)
+    added = broadcast(widen(self), shape, "self")
     result = _scaled(product(mat1, mat2), alpha) if alpha != 0 else np.zeros(shape, added.dtype)
     if beta != 0:
         result += _scaled(added, beta)
@@ -100,17 +99,8 @@ def linear(input: Array, weight: Array, bias: Array | None) -> Array:
         rows = math.prod(input.shape[:-1])
         result = product(input.reshape(rows, input.shape[-1]), matrix).reshape(shape)
     if bias is not None:
-        _check_bias(bias, shape)
-        result += cast(bias, result.dtype)
+        result += cast(broadcast(bias, shape, "bias"), result.dtype)
     return cast(result, input.dtype)
-
-
-def _check_bias(bias: Array, shape: tuple[int, ...]) -> None:
-    fits = bias.ndim <= len(shape) and all(
-        size in (1, wanted) for size, wanted in zip(bias.shape[::-1], shape[::-1], strict=False)
-    )
-    if not fits:
-        raise KernelError(f"a bias of shape {list(bias.shape)} does not expand to {list(shape)}")
 
 
 @operator(
@@ -180,7 +170,7 @@ def cdist_forward(x1: Array, x2: Array, p: float, compute_mode: int | None) -> A
         )
     if compute_mode is not None and compute_mode not in (0, 1, 2):
         raise KernelError(f"compute_mode is 0, 1 or 2, got {compute_mode}")
-    batch = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    batch = common_shape(x1.shape[:-2], x2.shape[:-2])
     rows, columns, width = x1.shape[-2], x2.shape[-2], x1.shape[-1]
     check_volume((*batch, rows, columns))
     a = np.broadcast_to(widen(x1), (*batch, rows, width))

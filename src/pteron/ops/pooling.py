@@ -36,6 +36,11 @@ class _Line:
         start = low * self.stride + offset
         return slice(low, high), slice(start, start + max(0, (high - low - 1) * self.stride + 1), self.stride)
 
+    def taps(self) -> range:
+        """The taps that meet the input in any window; padding lets a kernel be far larger than the input."""
+        first = max(0, -((self.count - 1) * self.stride - self.padding) // self.dilation)
+        return range(first, min(self.kernel, (self.size - 1 + self.padding) // self.dilation + 1))
+
     def starts(self) -> Array:
         """The first element of every window, which may lie in the padding."""
         return np.arange(self.count) * self.stride - self.padding
@@ -103,7 +108,7 @@ def _max_along(x: Array, codes: Array, axis: int, line: _Line, base: int) -> tup
     code = np.take(codes, first, axis)
     code += (first_tap * base).astype(code.dtype).reshape(-1, *(1,) * (x.ndim - 1 - axis))
     has_nan = is_floating(x.dtype) and x.size > 0 and np.isnan(x.max())
-    for tap in range(line.kernel):
+    for tap in line.taps():
         windows, elements = (_at(axis, part) for part in line.tap(tap))
         value, kept, kept_code = x[elements], best[windows], code[windows]
         wins = value > kept
@@ -137,9 +142,11 @@ def max_pool2d_with_indices(
     codes = np.broadcast_to(np.zeros((), np.min_scalar_type(taps - 1)), x.shape)
     values, codes = _max_along(x, codes, axis + 1, width, 1)
     values, codes = _max_along(values, codes, axis, height, width.kernel)
-    row, column = np.divmod(np.arange(taps), width.kernel)
-    steps = row * height.dilation * width.size + column * width.dilation
-    indices = _as_planes(np.take(steps, codes), axis)
+    row = codes // codes.dtype.type(width.kernel)
+    column = codes - row * codes.dtype.type(width.kernel)
+    indices = row * np.int64(height.dilation * width.size)
+    indices += column * np.int64(width.dilation)
+    indices = _as_planes(indices, axis)
     indices += height.starts()[:, None] * width.size + width.starts()
     return cast(_as_planes(values, axis), self.dtype), indices
 
@@ -194,7 +201,7 @@ def _sum_along(x: Array, axis: int, line: _Line) -> Array:
         starts = line.starts()
         return _sum_ranges(x, axis, np.maximum(starts, 0), np.minimum(starts + line.kernel, line.size))
     total = np.zeros((*x.shape[:axis], line.count, *x.shape[axis + 1 :]), x.dtype)
-    for tap in range(line.kernel):
+    for tap in line.taps():
         windows, elements = (_at(axis, part) for part in line.tap(tap))
         np.add(total[windows], x[elements], out=total[windows])
     return total
