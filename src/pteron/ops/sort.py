@@ -1,7 +1,7 @@
 """Sorting and searching: sort, topk, bucketize, nonzero.
 
-NaN counts as the greatest value. Sorting is stable in both directions; which of equal elements topk picks is
-unspecified in ATen, too.
+NaN counts as the greatest value. Sorting is stable in both directions; of equal elements topk picks those that the
+runtime's C++ library picks (:mod:`pteron.ops.selection`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ from pteron.errors import KernelError
 from pteron.ops.dims import wrap_dim
 from pteron.ops.promotion import BOOL, INT64, Array, is_complex, widen
 from pteron.ops.registry import operator
+from pteron.ops.selection import pick
+
+# Rows longer than this get equal elements in their given order; following the library is a loop in Python.
+_MAX_SETTLED = 1 << 16
 
 
 def _order(x: Array, axis: int, descending: bool) -> Array:
@@ -42,13 +46,12 @@ def sort(self: Array, dim: int, descending: bool) -> tuple[Array, Array]:
     return _pick(self, _order(_comparable(self), axis, descending), axis)
 
 
-# "sorted" is not used: sorted is always a permitted order.
 @operator(
     "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True)"
     " -> (Tensor values, Tensor indices)",
     out="values",
 )
-def topk(self: Array, k: int, dim: int, largest: bool) -> tuple[Array, Array]:
+def topk(self: Array, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Array, Array]:
     axis = wrap_dim(dim, self.ndim)
     if self.dtype == BOOL:
         raise KernelError("topk is not defined for bool")
@@ -58,17 +61,39 @@ def topk(self: Array, k: int, dim: int, largest: bool) -> tuple[Array, Array]:
         raise KernelError(f"topk of {k} elements from a dim of {length}")
     if not self.ndim:
         k = 1
+    rows = np.moveaxis(x, axis, -1)
+    order = _greatest(rows, k) if largest else _order(rows, -1, False)[..., :k]
+    if k:
+        _settle(rows, order, largest, sorted)
+    return _pick(self, np.moveaxis(order, -1, axis), axis)
+
+
+def _greatest(rows: Array, k: int) -> Array:
+    """Indices of the ``k`` greatest elements of each row, greatest first."""
+    length = rows.shape[-1]
     if not 0 < 4 * k < length:
-        return _pick(self, _slice(_order(x, axis, largest), axis, 0, k), axis)
-    start = length - k if largest else 0
-    candidates = np.argpartition(x, start if largest else k - 1, axis=axis)
-    candidates = np.sort(_slice(candidates, axis, start, start + k), axis=axis)
-    order = _order(np.take_along_axis(x, candidates, axis), axis, largest)
-    return _pick(self, np.take_along_axis(candidates, order, axis), axis)
+        return _order(rows, -1, True)[..., :k]
+    candidates = np.sort(np.argpartition(rows, length - k, axis=-1)[..., length - k :], axis=-1)
+    return np.take_along_axis(candidates, _order(np.take_along_axis(rows, candidates, -1), -1, True), -1)
 
 
-def _slice(x: Array, axis: int, start: int, stop: int) -> Array:
-    return x[(slice(None),) * axis + (slice(start, stop),)]
+def _settle(rows: Array, order: Array, largest: bool, ordered: bool) -> None:
+    """Replace the indices of rows whose answer is open (equal elements, or no order asked for) by the library's."""
+    k, length = order.shape[-1], rows.shape[-1]
+    if length > _MAX_SETTLED:
+        return
+    found = np.take_along_axis(rows, order, -1)
+    last = found[..., -1:]
+    same = (rows == last) | (np.isnan(rows) & np.isnan(last))
+    open_rows = same.sum(-1) > 1
+    if k > 1:
+        pairs = (found[..., 1:] == found[..., :-1]) | (np.isnan(found[..., 1:]) & np.isnan(found[..., :-1]))
+        open_rows |= pairs.any(-1)
+    if not ordered and 64 * k > length:
+        open_rows[...] = True
+    for place in map(tuple, np.argwhere(open_rows)):
+        keys = np.unique(rows[place], return_inverse=True)[1].reshape(-1)
+        order[place] = pick((-keys if largest else keys).tolist(), k, ordered)
 
 
 @operator(
