@@ -9,7 +9,7 @@ from pteron.ops import REGISTRY
 from pteron.ops.invoke import call
 from pteron.ops.selection import pick
 
-# (keys as digits, k, ordered, positions): positions from std::nth_element + std::sort, or std::partial_sort where k * 64 <= len(keys);
+# (keys as digits, k, ordered, positions), from std::nth_element + std::sort or std::partial_sort, whichever topk takes;
 # recorded with g++ 12.
 RECORDED = [
     ("101200", 2, True, "1 5"),
