@@ -225,6 +225,7 @@ GOOD = {
         {"padding": [1 << 40, 0], "stride": [1 << 40, 1]},
         {"padding": [1 << 20, 1 << 20]},
         {"dilation": [0, 1]},
+        {"input": np.broadcast_to(np.float32(0), (1, 4, 600, 1 << 17)), "weight": np.zeros((2, 2, 600, 1), np.float32)},
         {"dilation": [9, 1]},
         {"bias": np.zeros(5, np.float32)},
         {"input": np.zeros((4, 5, 5), np.float32)},

@@ -110,7 +110,8 @@ def _geometry(
     geometry = _Geometry(groups, kernel, stride, padding, dilation, big, small)
     batch = input.shape[0]
     check_volume((batch, weight.shape[1] * groups if transposed else weight.shape[0], *made))
-    check_volume((weight.shape[1] * groups, *geometry.padded), "padded input")
+    check_volume((batch, weight.shape[1] * groups, *geometry.padded), "padded input")
+    check_volume((*weight.shape[1:], *small[1:]), "matrix of a row of windows")
     return geometry
 
 
