@@ -1,0 +1,161 @@
+"""Backends that a file delegates to, with what their payloads are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pteron.backends.identify import identify_payload
+from pteron.backends.xnnpack import schema as xnn
+from pteron.backends.xnnpack.header import read_header
+from pteron.backends.xnnpack.values import (
+    PerChannelGroupQuant,
+    PerChannelQuant,
+    PerTokenDynamicQuant,
+    XNNDatatype,
+    XNNTensorValue,
+)
+from pteron.errors import FormatError
+from pteron.format.flatbuffer import read_root
+from pteron.format.program import Program
+
+XNNPACK = "XnnpackBackend"
+
+XNNPACK_FEATURES: dict[str, tuple[str, str]] = {
+    "constants.inline": ("Constants are stored inside the payload's flatbuffer.", "0.1.0"),
+    "constants.region": ("Constants are stored behind the payload's flatbuffer.", "0.2.0"),
+    "constants.named": ("Constants are blobs of the program's named data or of a .ptd file.", "0.6.0"),
+    "scales.constant": ("Scales of quantised weights are stored as constants.", "0.7.0"),
+    "quant.per_channel": ("Weights are quantised per channel.", "0.1.0"),
+    "quant.per_channel_group": ("Weights are quantised per group of a channel.", "0.2.0"),
+    "quant.per_token": ("Activations are quantised at run time.", "0.2.0"),
+    "dq_datatype": ("Inputs are quantised at run time as 0.1 wrote it.", "0.1.0"),
+}
+"""Feature of an XNNPACK payload -> sentence, first release whose runtime knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendUse:
+    """The payloads of one backend and one payload form.
+
+    ``format`` and ``version`` are the payload's container and what it says of its version. For XNNPACK ``node_types``
+    and ``datatypes`` name what its graphs contain and ``features`` is out of :data:`XNNPACK_FEATURES`; ``named_keys``
+    are blobs that the payloads ask for. ``problem`` says why a payload could not be read, or is empty.
+    """
+
+    id: str
+    format: str
+    version: str
+    container: str
+    node_types: tuple[str, ...]
+    datatypes: tuple[str, ...]
+    features: tuple[str, ...]
+    named_keys: tuple[str, ...]
+    max_rank: int
+    compile_spec_keys: tuple[str, ...]
+    payloads: int
+    bytes: int
+    methods: tuple[str, ...]
+    places: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Graph:
+    """What is inside of one payload, if it can be read."""
+
+    node_types: frozenset[str] = frozenset()
+    datatypes: frozenset[str] = frozenset()
+    features: frozenset[str] = frozenset()
+    named_keys: tuple[str, ...] = ()
+    max_rank: int = 0
+    problem: str = ""
+
+
+def backend_uses(program: Program) -> tuple[BackendUse, ...]:
+    """One entry per backend and payload form, in order of first use; payloads that cannot be read are said to be so."""
+    groups: dict[tuple[str, str, str, str], list[tuple[str, str, int, _Graph, tuple[str, ...]]]] = {}
+    for plan_index, plan in enumerate(program.root.execution_plan or ()):
+        for index, delegate in enumerate(plan.delegates or ()):
+            place = f"execution_plan[{plan_index}].delegates[{index}]"
+            backend = delegate.id or ""
+            try:
+                payload = program.payload(delegate, place)
+            except FormatError as error:
+                key, size, graph = (backend, "unknown", "", ""), 0, _Graph(problem=error.problem)
+            else:
+                info = identify_payload(backend, payload)
+                # What identify calls the version of an XNNPACK payload is the header around it.
+                container = info.version if backend == XNNPACK else ""
+                version = "" if container else info.version
+                key, size = (backend, info.format, version, container), len(payload)
+                graph = _xnnpack(payload, program.file, place) if backend == XNNPACK else _Graph()
+            specs = tuple(spec.key or "" for spec in delegate.compile_specs or ())
+            groups.setdefault(key, []).append((place, plan.name or "", size, graph, specs))
+    return tuple(_use(*key, found) for key, found in groups.items())
+
+
+def _use(
+    backend: str,
+    form: str,
+    version: str,
+    container: str,
+    found: list[tuple[str, str, int, _Graph, tuple[str, ...]]],
+) -> BackendUse:
+    places, methods, sizes, graphs, specs = zip(*found, strict=True)
+    return BackendUse(
+        backend,
+        form,
+        version,
+        container,
+        tuple(sorted(frozenset().union(*(graph.node_types for graph in graphs)))),
+        tuple(sorted(frozenset().union(*(graph.datatypes for graph in graphs)))),
+        tuple(sorted(frozenset().union(*(graph.features for graph in graphs)))),
+        tuple(dict.fromkeys(key for graph in graphs for key in graph.named_keys)),
+        max(graph.max_rank for graph in graphs),
+        tuple(dict.fromkeys(key for keys in specs for key in keys)),
+        len(found),
+        sum(sizes),
+        tuple(dict.fromkeys(methods)),
+        places,
+        next((graph.problem for graph in graphs if graph.problem), ""),
+    )
+
+
+def _xnnpack(payload: memoryview, file: str, place: str) -> _Graph:
+    try:
+        header = read_header(payload, file=file, path=f"{place}.processed")
+        body = payload
+        if header is not None:
+            body = payload[header.flatbuffer_offset : header.flatbuffer_offset + header.flatbuffer_size]
+        graph, _ = read_root(body, xnn.SCHEMA, xnn.ROOT, file=file)
+    except FormatError as error:
+        return _Graph(problem=error.problem)
+    nodes = frozenset(type(node.xnode_union).__name__ for node in graph.xnodes or () if node.xnode_union is not None)
+    tensors = [value.tensor for value in graph.xvalues or () if value.tensor is not None]
+    return _Graph(
+        nodes,
+        frozenset(tensor.datatype.short for tensor in tensors),
+        frozenset(_features(graph, tensors)),
+        tuple(entry.named_key for entry in graph.constant_data or () if entry.named_key),
+        max((tensor.num_dims for tensor in tensors), default=0),
+    )
+
+
+def _features(graph: xnn.XNNGraph, tensors: list[XNNTensorValue]) -> Iterator[str]:
+    if any(buffer.storage for buffer in graph.constant_buffer or ()):
+        yield "constants.inline"
+    for entry in (graph.constant_data or ())[1:]:
+        yield "constants.named" if entry.named_key else "constants.region"
+    if any(tensor.dq_datatype != XNNDatatype.xnn_datatype_invalid for tensor in tensors):
+        yield "dq_datatype"
+    for value in graph.xvalues or ():
+        quant = value.quant_params
+        if isinstance(quant, PerChannelQuant):
+            yield "quant.per_channel"
+        elif isinstance(quant, PerChannelGroupQuant):
+            yield "quant.per_channel_group"
+        elif isinstance(quant, PerTokenDynamicQuant):
+            yield "quant.per_token"
+        if isinstance(quant, PerChannelQuant | PerChannelGroupQuant) and quant.scale_buffer_idx:
+            yield "scales.constant"
