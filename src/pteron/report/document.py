@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, TypeAlias
 
 from pteron import __version__
+
+# Line breaks are never inside of a JSON string, so what follows "[" and a break is the list's own text.
+_FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]")
+_LINE_BREAK = re.compile(r"\n\s+")
 
 Document: TypeAlias = dict[str, Any]
 
@@ -21,8 +26,12 @@ def document(schema: str, **fields: Any) -> Document:
 
 
 def to_json(document: Document) -> str:
-    """The document as JSON text, ASCII only (so it survives any terminal and holds no control characters)."""
-    return json.dumps(_plain(document), indent=2, allow_nan=False)
+    """The document as JSON text, ASCII only (so it survives any terminal and holds no control characters).
+
+    Lists of numbers and strings stand on one line.
+    """
+    text = json.dumps(_plain(document), indent=2, allow_nan=False)
+    return _FLAT_LIST.sub(lambda match: "[" + _LINE_BREAK.sub(" ", match[1]) + "]", text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The ``pteron`` command: one file per subcommand."""
