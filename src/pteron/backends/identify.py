@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pteron.backends.interface import PayloadInfo
+from pteron.backends.xnnpack import header as xnnpack_header
+from pteron.errors import FormatError
 
 Identifier = Callable[[memoryview], PayloadInfo]
 
@@ -45,6 +47,27 @@ def _headered(header_magic: str) -> Identifier:
         )
 
     return identify
+
+
+def _xnnpack(payload: memoryview) -> PayloadInfo:
+    """The identifier, and what the header says; ``unknown`` for a header that cannot be."""
+    try:
+        header = xnnpack_header.read_header(payload)
+    except FormatError as error:
+        return PayloadInfo("unknown", "", f"a damaged XH00 header: {error.problem}")
+    start = header.flatbuffer_offset if header else 0
+    mark = _ascii(payload, start + 4)
+    if mark not in ("XN00", "XN01"):
+        return PayloadInfo("unknown", "", f"identifier {mark!r} is not XNNPACK's" if mark else "")
+    if header is None:
+        return PayloadInfo(mark, "", "a flatbuffer without header", {"has_header": False})
+    details = {
+        "has_header": True,
+        "flatbuffer_bytes": header.flatbuffer_size,
+        "constant_bytes": header.constant_data_size,
+        "constant_offset": header.constant_data_offset,
+    }
+    return PayloadInfo(mark, "", f"{mark} behind an XH00 header", details)
 
 
 def _marked(mark: str, start: int, description: str = "") -> Identifier:
@@ -99,7 +122,7 @@ def _opaque(name: str) -> Identifier:
 KNOWN: dict[str, BackendFacts] = {
     facts.id: facts
     for facts in (
-        BackendFacts("XnnpackBackend", "XNNPACK", "CPUs", _headered("XH00")),
+        BackendFacts("XnnpackBackend", "XNNPACK", "CPUs", _xnnpack),
         BackendFacts("VulkanBackend", "Vulkan", "GPUs with Vulkan (or WebGPU since 1.3)", _headered("VH00")),
         BackendFacts("QnnBackend", "Qualcomm AI Engine Direct", "Qualcomm NPUs", _qnn),
         BackendFacts("CoreMLBackend", "Core ML", "Apple devices", _coreml),
