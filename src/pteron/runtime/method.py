@@ -67,6 +67,9 @@ class LoadedMethod:
         self._rng = np.random.default_rng(settings.seed)
         self._table = ValueTable(program, method, Arenas(program, method, shared), settings.external)
         self._values = self._table.values
+        for name in ("inputs", "outputs"):
+            for position, index in enumerate(getattr(method.plan, name) or ()):
+                self._index(index, f"{self._path}.{name}[{position}]")
         self._delegates = [self._init_delegate(i, d) for i, d in enumerate(method.plan.delegates or ())]
         self._names: list[list[str]] = []
         self._chains = self._prepare_chains()

@@ -62,7 +62,8 @@ def _close(given: float, traced: float) -> bool:
 
 def tensor_input(info: ValueInfo, given: Any, place: str) -> Array:
     """The array for a tensor input; raises ``InputError`` for another dtype or for what is no array."""
-    assert info.scalar_type is not None
+    if info.scalar_type is None:
+        raise InputError(f"{place}: the method put a tensor in place of an input of kind {info.kind}; reset() it first")
     if given is None or isinstance(given, str | bytes):
         raise InputError(f"{place}: {info} needed, got {type(given).__name__}")
     if isinstance(given, bool | int | float) and info.shape == ():
