@@ -377,6 +377,16 @@ def test_overlapping_segments_with_other_bytes_are_refused() -> None:
         write_program(overlapping(b"xxghij"))
 
 
+def test_a_segment_inside_of_another_keeps_its_place() -> None:
+    program = overlapping(b"efghij")
+    records = (schema.DataSegment(0, 8), schema.DataSegment(2, 3))
+    parts = (program.segment_data[0], memoryview(b"cde"))
+    inside = dataclasses.replace(program, root=dataclasses.replace(program.root, segments=records), segment_data=parts)
+    again = read_program(write_program(inside))
+    assert again.root.segments == records
+    assert [bytes(segment) for segment in again.segment_data] == [b"abcdefgh", b"cde"]
+
+
 def test_offsets_beyond_the_file_are_not_kept() -> None:
     program = overlapping(b"efghij")
     far = dataclasses.replace(program.root, segments=(schema.DataSegment(1 << 60, 8), *program.root.segments[1:]))  # type: ignore[index]

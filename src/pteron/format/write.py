@@ -258,7 +258,7 @@ def _segment_parts(program: Program, offsets: list[int], data_size: int) -> list
                 )
             data = data[shared:]
             offset += shared
-        parts += [bytes(offset - end), data]
+        parts += [bytes(max(offset - end, 0)), data]
         end = max(end, offset + len(data))
     parts.append(bytes(data_size - end))
     return parts
