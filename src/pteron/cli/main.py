@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             given = None if arguments is None else list(arguments)
             code = app(args=given, prog_name="pteron", obj=session, standalone_mode=False)
@@ -95,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _end(error: BaseException) -> int:
     """Say in one sentence what ended the command; the exit code for it."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        error = error.__context__  # typer makes an exit of its own of it
     match error:
         case PteronError():
             return _say(str(error), exit_codes.exit_code(error))
