@@ -29,7 +29,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeVar
@@ -111,9 +111,10 @@ class Operator:
 
 
 class Registry:
-    """Operators by the name that a PTE spells."""
+    """Operators by the name that a PTE spells; ``families`` are modules of this package to import at first look-up."""
 
-    def __init__(self) -> None:
+    def __init__(self, families: Sequence[str] = ()) -> None:
+        self._families = families
         self._operators: dict[str, Operator] = {}
         self._lock = threading.RLock()
         self._loaded = False
@@ -152,12 +153,12 @@ class Registry:
             return
         with self._lock:
             if not self._loaded:
-                for family in FAMILIES:
+                for family in self._families:
                     import_module(f"pteron.ops.{family}")
                 self._loaded = True
 
 
-REGISTRY = Registry()
+REGISTRY = Registry(FAMILIES)
 
 
 def operator(

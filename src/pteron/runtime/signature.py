@@ -69,12 +69,12 @@ def tensor_input(info: ValueInfo, given: Any, place: str) -> Array:
     if isinstance(given, bool | int | float) and info.shape == ():
         return _python_scalar(info.scalar_type, given, place)
     array = as_array(given, place)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype != info.scalar_type.dtype:
         raise InputError(
             f"{place}: {info} needed, got dtype {array.dtype.name}; convert it, e.g. with .astype({info.dtype!r})"
         )
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
     return array
 
 
