@@ -22,7 +22,7 @@ def test_missing_data_is_named() -> None:
 
 def test_data_of_another_model_does_not_fit() -> None:
     other = corpus_files.read("1.5.1", "external_constants_lenet._default_external_constant.ptd")
-    with pytest.raises(pteron.ExternalDataError, match="is missing|is needed|are needed"):
+    with pytest.raises(pteron.ExternalDataError, match=r"is missing|is needed|are needed"):
         pteron.load(PTE, data=other)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +85,24 @@ def test_declaration_errors() -> None:
     operator("acme::one(Tensor self) -> Tensor", registry=registry)(lambda self: self)
     with pytest.raises(ValueError, match="registered twice"):
         operator("acme::one(Tensor self) -> Tensor", registry=registry)(lambda self: self + 1)
+
+
+def test_packages_offer_operators_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acme_operators.py").write_text(
+        "from pteron.ops import operator\n"
+        "@operator('acme::twice(Tensor self) -> Tensor', out='out', owner='Acme')\n"
+        "def twice(self):\n    return self * 2\n"
+    )
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pteron.operators]\nacme = acme_operators\nbroken = no_such_module\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        with pytest.warns(UserWarning, match="operators of no_such_module cannot be loaded: ModuleNotFoundError"):
+            assert Registry((), "pteron.operators").get("nothing") is None
+        entry = pteron.operators.get("acme::twice.out")
+        assert entry is not None
+        assert entry.owner == "Acme"
+    finally:
+        pteron.operators.remove("acme::twice.out")

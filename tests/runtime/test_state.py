@@ -108,14 +108,14 @@ def endless(program: pteron.Program) -> pteron.Program:
 def test_an_endless_loop_ends() -> None:
     recorded = case("add.pte")
     program = pteron.open(recorded.read(), limits=pteron.Limits(max_instructions=1000))
-    with pytest.raises(pteron.ExecutionError, match="more than 1,000 instructions; raise Limits.max_instructions"):
+    with pytest.raises(pteron.ExecutionError, match=r"more than 1,000 instructions; raise Limits\.max_instructions"):
         pteron.load(endless(program)).forward(*recorded.calls()[0].inputs)
 
 
 def test_planned_memory_is_capped() -> None:
     data = corpus_files.read("1.5.1", "lenet.pte")
     limits = pteron.Limits(max_memory=1000)
-    with pytest.raises(pteron.VerificationError, match="Limits.max_memory is 1,000"):
+    with pytest.raises(pteron.VerificationError, match=r"Limits\.max_memory is 1,000"):
         pteron.load(data, limits=limits)
     with pytest.raises(pteron.LimitError, match=r"plans [\d,]+ bytes of memory, more than 1,000"):
         _ = pteron.load(data, limits=limits, verify=False).forward

@@ -29,9 +29,11 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from pteron.ops.schema import Schema, out_variant, parse
@@ -111,13 +113,19 @@ class Operator:
 
 
 class Registry:
-    """Operators by the name that a PTE spells; ``families`` are modules of this package to import at first look-up."""
+    """Operators by the name that a PTE spells.
 
-    def __init__(self, families: Sequence[str] = ()) -> None:
+    At the first look-up ``families``, modules of this package, are imported, then what installed packages offer in
+    the entry point group ``group``: modules that register operators when imported.
+    """
+
+    def __init__(self, families: Sequence[str] = (), group: str = "") -> None:
         self._families = families
+        self._group = group
         self._operators: dict[str, Operator] = {}
         self._lock = threading.RLock()
         self._loaded = False
+        self._loading = False
 
     def add(self, operator: Operator) -> None:
         """Register; raises ValueError when the name is taken by another kernel."""
@@ -152,13 +160,26 @@ class Registry:
         if self._loaded:
             return
         with self._lock:
-            if not self._loaded:
-                for family in self._families:
-                    import_module(f"pteron.ops.{family}")
-                self._loaded = True
+            if self._loading:  # a module being imported looks something up
+                return
+            self._loading = True
+            for family in self._families:
+                import_module(f"pteron.ops.{family}")
+            for entry in entry_points(group=self._group) if self._group else ():
+                _load_plugin(entry)
+            self._loaded = True
 
 
-REGISTRY = Registry(FAMILIES)
+def _load_plugin(entry: EntryPoint) -> None:
+    """Import a package's operators; one that fails must not take everybody else's down."""
+    try:
+        entry.load()
+    except Exception as error:
+        warnings.warn(f"operators of {entry.value} cannot be loaded: {type(error).__name__}: {error}", stacklevel=2)
+
+
+ENTRY_POINT_GROUP = "pteron.operators"
+REGISTRY = Registry(FAMILIES, ENTRY_POINT_GROUP)
 
 
 def operator(
