@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from pteron.format.scalar_type import ScalarType
@@ -86,7 +85,7 @@ class Backend(Protocol):
 
 
 class BackendRegistry:
-    """Backends by id; those that installed packages offer (entry points ``pteron.backends``) are found by themselves."""
+    """Backends by id; what packages offer in the entry point group ``pteron.backends`` is found by itself."""
 
     def __init__(self) -> None:
         self._backends: dict[str, Backend] = {}
@@ -118,6 +117,8 @@ class BackendRegistry:
             if self._loaded:
                 return
             self._loaded = True
+            from importlib.metadata import entry_points
+
             for entry in entry_points(group=ENTRY_POINT_GROUP):
                 backend = entry.load()
                 self.register(backend() if isinstance(backend, type) else backend)

@@ -33,7 +33,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from pteron.ops.schema import Schema, out_variant, parse
@@ -165,17 +164,20 @@ class Registry:
             self._loading = True
             for family in self._families:
                 import_module(f"pteron.ops.{family}")
-            for entry in entry_points(group=self._group) if self._group else ():
-                _load_plugin(entry)
+            if self._group:
+                _load_plugins(self._group)
             self._loaded = True
 
 
-def _load_plugin(entry: EntryPoint) -> None:
-    """Import a package's operators; one that fails must not take everybody else's down."""
-    try:
-        entry.load()
-    except Exception as error:
-        warnings.warn(f"operators of {entry.value} cannot be loaded: {type(error).__name__}: {error}", stacklevel=2)
+def _load_plugins(group: str) -> None:
+    """Import packages' operators; one that fails must not take everybody else's down."""
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=group):
+        try:
+            entry.load()
+        except Exception as error:
+            warnings.warn(f"operators of {entry.value} cannot be loaded: {type(error).__name__}: {error}", stacklevel=2)
 
 
 ENTRY_POINT_GROUP = "pteron.operators"
