@@ -1,0 +1,78 @@
+"""Damaged files end in a ``PteronError`` or run: no other exception, no hang, no flood of memory.
+
+The default run takes a sample. ``pytest -m robustness`` takes every truncation and every bit flip of every seed, and
+100,000 random mutants of all kinds of file.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from robustness import fleet, mutants
+from robustness.exercise import ENTRY_POINTS, examine, warm_up
+
+FILES = sorted(mutants.SEEDS.iterdir())
+RANDOM_SEED = 20240607
+SHARDS = 10
+RANDOM_MUTANTS = 100_000
+WORKERS = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    warm_up(mutants.SEEDS)
+
+
+def test_there_is_a_seed_for_every_layout() -> None:
+    assert len(FILES) >= 10
+    assert all(path.stat().st_size < 4096 for path in FILES)
+    assert {path.suffix for path in FILES} == set(ENTRY_POINTS)
+
+
+@each_file
+def test_a_seed_is_fine_as_it_is(path: Path) -> None:
+    verdict = examine(path.suffix, path.read_bytes())
+    assert verdict.fault == ""
+    delegated = "delegate" in path.name or path.name == "named_data.pte"
+    assert verdict.outcome in (("runs", "cannot run: BackendError") if delegated else ("runs", "reads"))
+
+
+@each_file
+def test_a_sample_of_truncations_and_bit_flips(path: Path) -> None:
+    damaged = fleet.DamagedSeed(path.suffix, path.read_bytes())
+    tally = fleet.Tally()
+    for number in damaged.cases[::23]:
+        tally.add(number, damaged(number))
+    assert tally.faults == {}
+
+
+@pytest.mark.parametrize("shard", range(4))
+def test_a_sample_of_random_mutants(shard: int) -> None:
+    tally = fleet.Tally()
+    job = fleet.RandomMutants(RANDOM_SEED)
+    for number in range(shard * 1000, (shard + 1) * 1000):
+        tally.add(number, job(number))
+    assert tally.faults == {}
+    assert len(tally.outcomes) > 20
+    assert tally.outcomes["runs"] > 100
+
+
+@pytest.mark.robustness
+@each_file
+def test_every_truncation_and_every_bit_flip(path: Path) -> None:
+    damaged = fleet.DamagedSeed(path.suffix, path.read_bytes())
+    tally = fleet.run(damaged.cases, damaged, workers=WORKERS)
+    assert tally.faults == {}
+    assert tally.cases == 9 * path.stat().st_size
+
+
+@pytest.mark.robustness
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_hundred_thousand_random_mutants(shard: int) -> None:
+    size = RANDOM_MUTANTS // SHARDS
+    tally = fleet.run(range(shard * size, (shard + 1) * size), fleet.RandomMutants(RANDOM_SEED), workers=WORKERS)
+    assert tally.faults == {}
+    assert tally.cases == size
