@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pteron.backends.identify import identify_payload
-from pteron.backends.xnnpack import schema as xnn
-from pteron.backends.xnnpack.header import read_header
+from pteron.backends.xnnpack.payload import read_payload
+from pteron.backends.xnnpack.releases import Need, needs
+from pteron.backends.xnnpack.schema import XNNGraph
 from pteron.backends.xnnpack.values import (
     PerChannelGroupQuant,
     PerChannelQuant,
@@ -16,7 +17,6 @@ from pteron.backends.xnnpack.values import (
     XNNTensorValue,
 )
 from pteron.errors import FormatError
-from pteron.format.flatbuffer import read_root
 from pteron.format.program import Program
 
 XNNPACK = "XnnpackBackend"
@@ -25,6 +25,7 @@ XNNPACK_FEATURES: dict[str, tuple[str, str]] = {
     "constants.inline": ("Constants are stored inside the payload's flatbuffer.", "0.1.0"),
     "constants.region": ("Constants are stored behind the payload's flatbuffer.", "0.2.0"),
     "constants.named": ("Constants are blobs of the program's named data or of a .ptd file.", "0.6.0"),
+    "scales.inline": ("Scales of quantised weights are stored inside the payload's flatbuffer.", "0.1.0"),
     "scales.constant": ("Scales of quantised weights are stored as constants.", "0.7.0"),
     "quant.per_channel": ("Weights are quantised per channel.", "0.1.0"),
     "quant.per_channel_group": ("Weights are quantised per group of a channel.", "0.2.0"),
@@ -40,7 +41,8 @@ class BackendUse:
 
     ``format`` and ``version`` are the payload's container and what it says of its version. For XNNPACK ``node_types``
     and ``datatypes`` name what its graphs contain and ``features`` is out of :data:`XNNPACK_FEATURES`; ``named_keys``
-    are blobs that the payloads ask for. ``problem`` says why a payload could not be read, or is empty.
+    are blobs that the payloads ask for, and ``needs`` says which releases' runtimes know each thing inside. ``problem``
+    says why a payload could not be read, or is empty.
     """
 
     id: str
@@ -57,6 +59,7 @@ class BackendUse:
     bytes: int
     methods: tuple[str, ...]
     places: tuple[str, ...]
+    needs: tuple[Need, ...] = ()
     problem: str = ""
 
 
@@ -69,6 +72,7 @@ class _Graph:
     features: frozenset[str] = frozenset()
     named_keys: tuple[str, ...] = ()
     max_rank: int = 0
+    needs: tuple[Need, ...] = ()
     problem: str = ""
 
 
@@ -118,31 +122,28 @@ def _use(
         sum(sizes),
         tuple(dict.fromkeys(methods)),
         places,
+        tuple({need.what: need for graph in reversed(graphs) for need in graph.needs}.values()),
         next((graph.problem for graph in graphs if graph.problem), ""),
     )
 
 
 def _xnnpack(payload: memoryview, file: str, place: str) -> _Graph:
     try:
-        header = read_header(payload, file=file, path=f"{place}.processed")
-        body = payload
-        if header is not None:
-            body = payload[header.flatbuffer_offset : header.flatbuffer_offset + header.flatbuffer_size]
-        graph, _ = read_root(body, xnn.SCHEMA, xnn.ROOT, file=file)
+        read = read_payload(payload, file=file, path=place)
     except FormatError as error:
         return _Graph(problem=error.problem)
-    nodes = frozenset(type(node.xnode_union).__name__ for node in graph.xnodes or () if node.xnode_union is not None)
-    tensors = [value.tensor for value in graph.xvalues or () if value.tensor is not None]
+    tensors = [value.tensor for value in read.graph.xvalues or () if value.tensor is not None]
     return _Graph(
-        nodes,
-        frozenset(tensor.datatype.short for tensor in tensors),
-        frozenset(_features(graph, tensors)),
-        tuple(entry.named_key for entry in graph.constant_data or () if entry.named_key),
+        frozenset(read.node_kinds),
+        frozenset(datatype.short for datatype in read.datatypes),
+        frozenset(_features(read.graph, tensors)),
+        read.named_keys,
         max((tensor.num_dims for tensor in tensors), default=0),
+        needs(read),
     )
 
 
-def _features(graph: xnn.XNNGraph, tensors: list[XNNTensorValue]) -> Iterator[str]:
+def _features(graph: XNNGraph, tensors: list[XNNTensorValue]) -> Iterator[str]:
     if any(buffer.storage for buffer in graph.constant_buffer or ()):
         yield "constants.inline"
     for entry in (graph.constant_data or ())[1:]:
@@ -151,11 +152,8 @@ def _features(graph: xnn.XNNGraph, tensors: list[XNNTensorValue]) -> Iterator[st
         yield "dq_datatype"
     for value in graph.xvalues or ():
         quant = value.quant_params
-        if isinstance(quant, PerChannelQuant):
-            yield "quant.per_channel"
-        elif isinstance(quant, PerChannelGroupQuant):
-            yield "quant.per_channel_group"
-        elif isinstance(quant, PerTokenDynamicQuant):
+        if isinstance(quant, PerTokenDynamicQuant):
             yield "quant.per_token"
-        if isinstance(quant, PerChannelQuant | PerChannelGroupQuant) and quant.scale_buffer_idx:
-            yield "scales.constant"
+        elif isinstance(quant, PerChannelQuant | PerChannelGroupQuant):
+            yield "quant.per_channel" if isinstance(quant, PerChannelQuant) else "quant.per_channel_group"
+            yield "scales.constant" if quant.scale_buffer_idx else "scales.inline"
