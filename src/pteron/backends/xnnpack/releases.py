@@ -105,7 +105,7 @@ def _walk(record: Any, path: str) -> Iterator[Need]:
         if value == field.default or _idle(record, field):
             continue
         place = f"{path}.{field.name}"
-        if field.since != spec.since or field.until:
+        if field.since not in (spec.since, FIRST) or field.until:
             name = f"{spec.name}.{field.name}"
             yield Need(_WORDS.get(name, name), field.since, field.until, place)
         if isinstance(value, XNNDatatype):
