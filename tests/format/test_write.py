@@ -2,12 +2,13 @@
 
 import dataclasses
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
 import corpus_files
-from pteron.errors import FileAccessError, FormatError, UnsupportedError
+from pteron.errors import FileAccessError, FormatError, LimitError, UnsupportedError
 from pteron.format import schema
 from pteron.format.declare import FlatbufferSchema, slot, table
 from pteron.format.encode import encode
@@ -385,6 +386,46 @@ def test_a_segment_inside_of_another_keeps_its_place() -> None:
     again = read_program(write_program(inside))
     assert again.root.segments == records
     assert [bytes(segment) for segment in again.segment_data] == [b"abcdefgh", b"cde"]
+
+
+def test_bytes_that_are_shared_stay_shared() -> None:
+    storage = memoryview(bytes(range(256)) * 64)
+    buffers = (schema.Buffer(memoryview(b"")), *[schema.Buffer(storage)] * 100)
+    tensors = tuple(constant(index, len(storage) // 4) for index in range(1, 101))
+    plan = schema.ExecutionPlan(name="forward", values=tuple(schema.EValue(tensor) for tensor in tensors))
+    program = Program(schema.Program(execution_plan=(plan,), constant_buffer=buffers), (), "made.pte")
+    data = write_program(program)
+    assert len(data) < 2 * len(storage)
+    assert read_program(data).root == program.root
+    packed = read_program(write_program(program, Layout(constants=Place.SEGMENT)))
+    assert packed.root.constant_segment == schema.SubsegmentOffsets(0, (0,) * 101)
+    assert packed.segment_data == (storage,)
+
+
+def test_constants_that_overlap_without_end_are_not_unfolded() -> None:
+    count = 10_000
+    tensors = tuple(constant(index, 250_000) for index in range(1, count + 1))
+    program = constants_program(*tensors, data=bytes(2_000_000), offsets=(0, *range(0, 16 * count, 16)))
+    with pytest.raises(LimitError, match="constants overlap so that they take 10,000,000,000 bytes"):
+        write_program(program, Layout(constants=Place.INLINE))
+
+
+def test_thousands_of_payloads_move_in_a_moment() -> None:
+    delegates = tuple(
+        schema.BackendDelegate("B", schema.BackendDelegateDataReference(schema.DataLocation.SEGMENT, index))
+        for index in range(5000)
+    )
+    payloads = tuple(memoryview(index.to_bytes(4, "little")) for index in range(5000))
+    root = schema.Program(
+        execution_plan=(schema.ExecutionPlan(name="forward", delegates=delegates),),
+        segments=tuple(schema.DataSegment(0, 4) for _ in payloads),
+    )
+    start = time.process_time()
+    inline = read_program(write_program(Program(root, payloads), Layout(delegates=Place.INLINE)))
+    again = read_program(write_program(inline, Layout(delegates=Place.SEGMENT, segment_alignment=16)))
+    assert time.process_time() - start < 20
+    assert inline.segment_data == ()
+    assert again.segment_data == payloads
 
 
 def test_offsets_beyond_the_file_are_not_kept() -> None:

@@ -24,8 +24,8 @@ LAYOUTS = (
 )
 
 
-# Files of 0.2 and 0.3 that wheels do not run, or not to eager PyTorch's numbers. 1.2.0, the last wheel that reads inline
-# constants, fares no better with the files as exported.
+# Files of 0.2 and 0.3 that wheels do not run, or not to eager PyTorch's numbers. 1.2.0, the last wheel that reads
+# inline constants, fares no better with the files as exported.
 UPSTREAM = {
     "channels_last_input.pte": "the channels-last input is read as a contiguous one",
     "demo_backend.pte": "BackendWithCompilerDemo is in no wheel",

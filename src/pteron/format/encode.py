@@ -1,7 +1,8 @@
 """Records → flatbuffer bytes, driven by the same declaration as reading.
 
 What flatbuffers leaves out is left out: a scalar that equals its default, a field that is None. An empty vector is
-stored, so ``()`` and None stay apart. Reading the bytes back gives equal records.
+stored, so ``()`` and None stay apart. Bytes that records share in memory are stored once. Reading the bytes back gives
+equal records.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from flatbuffers.builder import Builder, BuilderSizeError
 
 from pteron.errors import FormatError, UnsupportedError
 from pteron.format.declare import SCALARS, FieldSpec, FlatbufferSchema, TableSpec
+from pteron.format.source import memory_address
 
 _PREPEND: dict[str, Callable[[Any, Any], None]] = {
     "bool": Builder.PrependBool,
@@ -36,6 +38,13 @@ MAX_ALIGNMENT = 1 << 16
 
 Encode = Callable[[Any, Any], int]
 Store = Callable[[Any, Any], None]
+
+
+class _Builder(Builder):  # type: ignore[misc]  # flatbuffers is not typed
+    """A builder that knows which bytes it has placed: (address, length, alignment) → offset."""
+
+    __slots__ = ("placed",)
+    placed: dict[tuple[int, int, int], int]
 
 
 class Encoded(NamedTuple):
@@ -74,7 +83,8 @@ def encode(
                 f"alignment {alignment} is not a power of two up to {MAX_ALIGNMENT}", file=file, path=field
             )
     table = _compiled(schema, wanted)[schema.by_record[type(record)].name]
-    builder = Builder(1024)
+    builder = _Builder(1024)
+    builder.placed = {}
     try:
         builder.Finish(table.encode(builder, record), identifier.encode("ascii"))
     except _UnstorableError as fault:
@@ -238,12 +248,21 @@ def _vector(builder: Any, data: Any, itemsize: int, count: int, alignment: int) 
 
 
 def _bytes(alignment: int) -> Encode:
+    alignment = max(alignment, 1)
+
     def write(builder: Any, value: Any) -> int:
         try:
             data = memoryview(value).cast("B")
         except TypeError:
             raise _UnstorableError(f"contiguous bytes belong here, not {_described(value)}") from None
-        return _vector(builder, data, 1, len(data), max(alignment, 1))
+        if not data:
+            return _vector(builder, data, 1, 0, alignment)
+        # The records stay alive while they are written, so an address means the same bytes throughout.
+        identity = (memory_address(data), len(data), alignment)
+        offset = builder.placed.get(identity)
+        if offset is None:
+            offset = builder.placed[identity] = _vector(builder, data, 1, len(data), alignment)
+        return int(offset)
 
     return write
 

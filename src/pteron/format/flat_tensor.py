@@ -11,7 +11,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -27,7 +27,7 @@ from pteron.format.limits import DEFAULT_LIMITS, Limits
 from pteron.format.relocate import align_up
 from pteron.format.save import save_parts
 from pteron.format.scalar_type import ScalarType
-from pteron.format.source import FileSource, read_source
+from pteron.format.source import FileSource, memory_address, read_source
 from pteron.format.tensor_bytes import layout_problem, tensor_array
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class TensorEntry:
     """One key of a PTD file. ``data`` are its bytes, for a tensor as many as its sizes take.
 
     ``scalar_type``, ``sizes`` and ``dim_order`` (dimensions from outermost to innermost) are None for an opaque blob.
+    ``file`` is the name of the file that the entry was read from.
     """
 
     key: str
@@ -67,6 +68,7 @@ class TensorEntry:
     scalar_type: ScalarType | None = None
     sizes: tuple[int, ...] | None = None
     dim_order: tuple[int, ...] | None = None
+    file: str = field(default="", compare=False)
 
     def array(self) -> np.ndarray[Any, np.dtype[Any]]:
         """A view of the data as an array; raises ``UnsupportedError`` for a blob."""
@@ -139,13 +141,13 @@ def _read_header(buffer: memoryview, file: str) -> FlatTensorHeader:
     header = FlatTensorHeader(length, *places)
     end = header.flatbuffer_offset + header.flatbuffer_size
     data_end = header.segment_base_offset + header.segment_data_size
-    for field, at, needed in (("flatbuffer_size", 16, end), ("segment_data_size", 32, data_end)):
+    for name, at, needed in (("flatbuffer_size", 16, end), ("segment_data_size", 32, data_end)):
         if needed > size:
             raise TruncatedError(
                 f"the file should have {needed:,} bytes and has {size:,}; get the whole file",
                 file=file,
                 offset=OFFSET + at,
-                path=f"header.{field}",
+                path=f"header.{name}",
             )
     if header.segment_data_size and header.segment_base_offset < end:
         raise FormatError(
@@ -236,13 +238,14 @@ class _Reading:
         if key in entries:
             raise self._fault(f"the key {key!r} stands twice, so which data it means is not certain", path)
         if layout is None:
-            entries[key] = TensorEntry(key, data)
+            entries[key] = TensorEntry(key, data, file=self.file)
             return
         kind, sizes, dim_order = layout.scalar_type, layout.sizes, layout.dim_order
         problem = layout_problem(kind, sizes, dim_order, len(data), self.limits)
         if problem:
             raise self._fault(f"{key!r}: {problem}", path)
-        entries[key] = TensorEntry(key, data[: math.prod(sizes or ()) * kind.itemsize], kind, sizes, dim_order)
+        used = data[: math.prod(sizes or ()) * kind.itemsize]
+        entries[key] = TensorEntry(key, used, kind, sizes, dim_order, self.file)
 
     def _fault(self, problem: str, path: str) -> FormatError:
         return FormatError(problem, file=self.file, path=path)
@@ -289,7 +292,7 @@ class _Segments:
 
     def add(self, data: memoryview) -> int:
         """The number of the place that holds the data."""
-        identity = (np.frombuffer(data, np.uint8).__array_interface__["data"][0], data.nbytes)
+        identity = (memory_address(data), data.nbytes)
         if identity not in self._known:
             self._known[identity] = len(self.places)
             start = align_up(self.end, self.alignment)

@@ -10,12 +10,14 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
-from pteron.errors import UnsupportedError
+from pteron.errors import LimitError, UnsupportedError
 from pteron.format import schema
 from pteron.format.program import Program
 from pteron.format.schema import BackendDelegate, BackendDelegateDataReference, DataLocation, TensorDataLocation
+from pteron.format.source import memory_address
 
 _EMPTY = memoryview(b"")
+_FLOOR = 1 << 16
 
 
 def align_up(offset: int, alignment: int) -> int:
@@ -60,13 +62,22 @@ def constants_to_buffers(program: Program) -> Program:
             f"{program.file}: no tensor uses constant {unknown}, so its size is not known and it cannot be moved; "
             "keep the constants where they are"
         )
+    segment = program.segment(place.segment_index, "constant_segment.segment_index")
+    total = sum(sizes.get(index, 0) for index in range(1, len(place.offsets)))
+    if total > program.limits.max_expansion * (len(segment) + _FLOOR):
+        raise LimitError(
+            f"constants overlap so that they take {total:,} bytes out of a segment of {len(segment):,}; "
+            "raise Limits.max_expansion to move them",
+            file=program.file,
+            path="constant_segment",
+        )
     buffers = tuple(
         schema.Buffer(program.constant(index, sizes.get(index, 0), f"constant_segment.offsets[{index}]"))
         for index in range(len(place.offsets))
     )
     root = dataclasses.replace(program.root, constant_buffer=buffers, constant_segment=None)
     moved = program.replace(root=root)
-    return moved if place.segment_index in set(_uses(root)) else _without_segment(moved, place.segment_index)
+    return _without_segments(moved, {place.segment_index} - set(_uses(root)))
 
 
 def constants_to_segment(program: Program, alignment: int) -> Program:
@@ -85,11 +96,16 @@ def constants_to_segment(program: Program, alignment: int) -> Program:
         return program
     data = bytearray()
     offsets = []
+    placed: dict[tuple[int, int], int] = {}
     for buffer in buffers:
-        data += bytes(align_up(len(data), alignment) - len(data)) if buffer.storage else b""
-        offsets.append(len(data))
-        data += buffer.storage or b""
-    inserted = _with_segment(program, 0, memoryview(bytes(data)))
+        storage = buffer.storage or _EMPTY
+        identity = (memory_address(storage), len(storage)) if storage else (0, 0)
+        if identity not in placed:
+            data += bytes(align_up(len(data), alignment) - len(data)) if storage else b""
+            placed[identity] = len(data)
+            data += storage
+        offsets.append(placed[identity])
+    inserted = _with_segments(program, 0, [memoryview(bytes(data))])
     constant_segment = schema.SubsegmentOffsets(segment_index=0, offsets=tuple(offsets))
     root = dataclasses.replace(inserted.root, constant_buffer=(), constant_segment=constant_segment)
     return inserted.replace(root=root)
@@ -122,9 +138,7 @@ def payloads_to_inline(program: Program) -> Program:
     if not numbers:
         return program
     moved = program.replace(root=dataclasses.replace(root, backend_delegate_data=tuple(inline)))
-    for index in sorted(set(numbers) - set(_uses(root)), reverse=True):
-        moved = _without_segment(moved, index)
-    return moved
+    return _without_segments(moved, set(numbers) - set(_uses(root)))
 
 
 def payloads_to_segments(program: Program) -> Program:
@@ -144,9 +158,8 @@ def payloads_to_segments(program: Program) -> Program:
             moved[delegate.processed.index] = segments.setdefault(payload.toreadonly(), first + len(segments))
     if not moved:
         return program
-    kept = [index for index in range(len(inline)) if index not in moved]
-    for index, payload in enumerate(segments, first):
-        program = _with_segment(program, index, payload)
+    kept = {index: number for number, index in enumerate(i for i in range(len(inline)) if i not in moved)}
+    program = _with_segments(program, first, list(segments))
 
     def move(delegate: BackendDelegate, path: str) -> BackendDelegate:
         processed = delegate.processed
@@ -155,7 +168,7 @@ def payloads_to_segments(program: Program) -> Program:
         if processed.index in moved:
             reference = BackendDelegateDataReference(DataLocation.SEGMENT, moved[processed.index])
         else:
-            reference = BackendDelegateDataReference(DataLocation.INLINE, kept.index(processed.index))
+            reference = BackendDelegateDataReference(DataLocation.INLINE, kept[processed.index])
         return dataclasses.replace(delegate, processed=reference)
 
     root = _map_delegates(program.root, move)
@@ -193,14 +206,15 @@ def _uses(root: schema.Program) -> Iterator[int]:
             yield delegate.processed.index
 
 
-def _without_segment(program: Program, index: int) -> Program:
-    data = program.segment_data[:index] + program.segment_data[index + 1 :]
-    return _renumbered(program, data, lambda old: old - (old > index))
+def _without_segments(program: Program, unused: set[int]) -> Program:
+    kept = [index for index in range(len(program.segment_data)) if index not in unused]
+    numbers = {old: new for new, old in enumerate(kept)}
+    return _renumbered(program, tuple(program.segment_data[index] for index in kept), lambda old: numbers.get(old, old))
 
 
-def _with_segment(program: Program, index: int, segment: memoryview) -> Program:
-    data = (*program.segment_data[:index], segment, *program.segment_data[index:])
-    return _renumbered(program, data, lambda old: old + (old >= index))
+def _with_segments(program: Program, index: int, segments: list[memoryview]) -> Program:
+    data = (*program.segment_data[:index], *segments, *program.segment_data[index:])
+    return _renumbered(program, data, lambda old: old + len(segments) * (old >= index))
 
 
 def _renumbered(program: Program, data: tuple[memoryview, ...], number: Callable[[int], int]) -> Program:

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+import numpy as np
+
 from pteron.errors import FileAccessError
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ def read_source(source: FileSource) -> tuple[memoryview, str]:
     if not view.c_contiguous:
         raise FileAccessError("<bytes>: the buffer is not contiguous; give a contiguous copy")
     return view.toreadonly().cast("B"), "<bytes>"
+
+
+def memory_address(view: memoryview) -> int:
+    """Where the view's bytes are in memory; two views with one address and length are the same bytes."""
+    address: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+    return address
 
 
 def _map(path: Path) -> memoryview:

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pteron.errors import FormatError, UnsupportedError
 from pteron.format import schema
 from pteron.format.encode import encode
@@ -30,6 +28,7 @@ from pteron.format.relocate import (
     payloads_to_segments,
 )
 from pteron.format.save import save_parts
+from pteron.format.source import memory_address
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -102,14 +101,9 @@ def _common_alignment(offsets: Iterable[int], default: int) -> int:
 
 def _addresses(program: Program, views: Iterable[memoryview | None]) -> list[int]:
     """Byte offsets in the file of the views into it that are not empty."""
-    start = _address(program.buffer)
-    addresses = (_address(view) - start for view in views if view)
+    start = memory_address(program.buffer)
+    addresses = (memory_address(view) - start for view in views if view)
     return [address for address in addresses if 0 <= address < len(program.buffer)]
-
-
-def _address(view: memoryview) -> int:
-    address: int = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
-    return address
 
 
 def write_program(program: Program, layout: Layout | None = None, *, drop_unknown_fields: bool = False) -> bytes:
@@ -243,22 +237,20 @@ def _segment_parts(program: Program, offsets: list[int], data_size: int) -> list
     """The segments in the order of their offsets with zeros between them, ``data_size`` bytes in all."""
     parts: list[Buffer] = []
     end = 0
-    placed = sorted((offset, index) for index, offset in enumerate(offsets) if program.segment_data[index])
-    for offset, index in placed:
+    last, last_offset = memoryview(b""), 0
+    for offset, index in sorted((offset, index) for index, offset in enumerate(offsets)):
         data = program.segment_data[index]
-        if offset < end:
-            # Segments of one file may overlap; then what they share is written once, if they agree on it.
-            shared = min(end - offset, len(data))
-            written = b"".join(parts)
-            if written[offset : offset + shared] != data[:shared]:
-                raise FormatError(
-                    f"segment {index} overlaps another one with other bytes; write it without keep_segment_offsets",
-                    file=program.file,
-                    path=f"segments[{index}]",
-                )
-            data = data[shared:]
-            offset += shared
-        parts += [bytes(max(offset - end, 0)), data]
-        end = max(end, offset + len(data))
+        shared = max(min(end - offset, len(data)), 0)
+        # Segments of one file may overlap; then what they share is written once, if they agree on it.
+        if last[offset - last_offset :][:shared] != data[:shared]:
+            raise FormatError(
+                f"segment {index} overlaps another one with other bytes; write it without keep_segment_offsets",
+                file=program.file,
+                path=f"segments[{index}]",
+            )
+        if offset + len(data) > end:
+            parts += [bytes(max(offset - end, 0)), data[shared:]]
+            end = offset + len(data)
+            last, last_offset = data, offset
     parts.append(bytes(data_size - end))
     return parts
