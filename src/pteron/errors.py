@@ -12,6 +12,7 @@
      │    ├── MissingOperatorError no kernel is registered for an operator
      │    ├── BackendError         a delegate's backend is missing or refuses its payload
      │    └── ExternalDataError    weights expected from a .ptd are missing, extra or of another size
+     ├── ProfileError              the description of a runtime build is not one (also a ValueError)
      ├── MethodNotFoundError       the program has no method of that name (also a KeyError)
      ├── InputError                the caller's inputs do not fit the method's signature (also a ValueError)
      └── ExecutionError            a step of a running method failed
@@ -117,6 +118,10 @@ class ExternalDataError(LoadError):
     """Weights that the program expects from a .ptd file are missing, extra, or of another layout."""
 
     et_error: int | None = 0x24  # InvalidExternalData
+
+
+class ProfileError(PteronError, ValueError):
+    """A file that should describe a build of a runtime does not."""
 
 
 class MethodNotFoundError(PteronError, KeyError):
