@@ -1,6 +1,7 @@
 """Programs written in every layout: read → write → read over the whole corpus, and the bytes of the layout itself."""
 
 import dataclasses
+import random
 import struct
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import corpus_files
-from pteron.errors import FileAccessError, FormatError, LimitError, UnsupportedError
+from pteron.errors import FileAccessError, FormatError, LimitError, PteronError, UnsupportedError
 from pteron.format import schema
 from pteron.format.declare import FlatbufferSchema, slot, table
 from pteron.format.encode import encode
@@ -465,3 +466,32 @@ def test_a_folder_in_the_way_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(FileAccessError, match="cannot be written"):
         save_program(corpus_program("1.5.1", "add.pte"), tmp_path / "model.pte")
     assert [p.name for p in tmp_path.iterdir()] == ["model.pte"]
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("0.2.1", "xnnpack_inline_delegate.pte"),
+        ("0.2.1", "add.pte"),
+        ("1.5.1", "initialized_mutable_buffer.pte"),
+        ("1.5.1", "xnnpack_multi_method.pte"),
+    ],
+)
+def test_a_damaged_program_is_written_or_refused_with_a_typed_error(release: str, name: str) -> None:
+    data = corpus_files.read(release, name)
+    program_end = struct.unpack_from("<Q", data, 16)[0] if data[8:12] == b"eh00" else len(data)
+    chance = random.Random(f"{release}/{name}")
+    layouts = [None, *(Layout(constants=c, delegates=d) for c in Place for d in Place)]
+    written = 0
+    for _ in range(400):
+        damaged = bytearray(data)
+        for _ in range(chance.randint(1, 3)):
+            damaged[chance.randrange(min(program_end, 6000))] = chance.randrange(256)
+        try:
+            program = read_program(damaged)
+            again = write_program(program, chance.choice(layouts), drop_unknown_fields=True)
+        except PteronError:
+            continue
+        assert len(again) < 10 * len(data) + (1 << 16)
+        written += 1
+    assert written > 20

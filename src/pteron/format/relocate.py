@@ -7,6 +7,7 @@ wherever they are used. Offsets in ``root.segments`` are left for the writer to 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 
@@ -147,19 +148,27 @@ def payloads_to_segments(program: Program) -> Program:
     Payloads with equal bytes share a segment. Inline entries that no delegate uses stay too.
     """
     inline = program.root.backend_delegate_data or ()
-    segments: dict[memoryview, int] = {}
-    first = min((entry.segment_index for entry in program.root.named_data or ()), default=len(program.segment_data))
+    segments: list[memoryview] = []
+    numbers: dict[bytes, int] = {}
+    # Before the named data, where exporters put them.
+    end = len(program.segment_data)
+    first = min((entry.segment_index for entry in program.root.named_data or ()), default=end)
+    first = min(first, end)
     moved: dict[int, int] = {}
     for delegate, path in _delegates(program.root):
         if delegate.processed is None or delegate.processed.location is not DataLocation.INLINE:
             continue
         payload = program.payload(delegate, path)
-        if payload:
-            moved[delegate.processed.index] = segments.setdefault(payload.toreadonly(), first + len(segments))
+        if payload and delegate.processed.index not in moved:
+            digest = hashlib.sha256(payload).digest()
+            if digest not in numbers:
+                numbers[digest] = first + len(segments)
+                segments.append(payload)
+            moved[delegate.processed.index] = numbers[digest]
     if not moved:
         return program
     kept = {index: number for number, index in enumerate(i for i in range(len(inline)) if i not in moved)}
-    program = _with_segments(program, first, list(segments))
+    program = _with_segments(program, first, segments)
 
     def move(delegate: BackendDelegate, path: str) -> BackendDelegate:
         processed = delegate.processed
