@@ -38,7 +38,17 @@ def test_the_official_header_has_the_same_codes() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["0x12", "0X12", "0x:12", "0x00000012", "18", " 18 ", "InvalidArgument", "invalidargument", "Error::InvalidArgument"]
+    [
+        "0x12",
+        "0X12",
+        "0x:12",
+        "0x00000012",
+        "18",
+        " 18 ",
+        "InvalidArgument",
+        "invalidargument",
+        "Error::InvalidArgument",
+    ]
     + ["invalid_argument", "Invalid Argument"],
 )
 def test_every_spelling_finds_the_code(text: str) -> None:
@@ -47,7 +57,9 @@ def test_every_spelling_finds_the_code(text: str) -> None:
     assert code.name == "InvalidArgument"
 
 
-@pytest.mark.parametrize("text", ["", "12", "0x", "0x1g", "99999999999999999999", "-18", "Argument", "0x12 0x14", "１８"])
+@pytest.mark.parametrize(
+    "text", ["", "12", "0x", "0x1g", "99999999999999999999", "-18", "Argument", "0x12 0x14", "１８"]
+)
 def test_anything_else_finds_nothing(text: str) -> None:
     assert find(text) is None
 

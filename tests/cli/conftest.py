@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import corpus_files
 import pytest
 
+import corpus_files
 from pteron.cli.main import main
 
 

@@ -130,9 +130,7 @@ def test_a_reader_that_stops_reading_is_no_error(folder: Path, corpus: Callable[
     os.close(reading)
     command = [sys.executable, "-m", "pteron", "show", corpus("1.5.1", "add.pte")]
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-    ran = subprocess.run(
-        command, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
-    )
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False)
     os.close(writing)
     assert (ran.returncode, ran.stderr) == (141, b"")
 

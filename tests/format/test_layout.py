@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import struct
 
-import corpus_files
 import pytest
-from program_edits import edited, program
 
+import corpus_files
+from program_edits import edited, program
 from pteron.format.bundled_program import read_bundled_program
 from pteron.format.flat_tensor import read_tensor_data
 from pteron.format.layout import Span, SpanKind, bundled_program_layout, program_layout, tensor_data_layout

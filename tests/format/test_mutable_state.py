@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import corpus_files
 import pytest
 
+import corpus_files
 from pteron.format.mutable_state import mutable_state
 from pteron.format.program import read_program
 

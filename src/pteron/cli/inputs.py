@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,8 @@ _NARROW = frozenset(
 )
 """Types that .npy files cannot name: stored as float32, which holds each of their values exactly."""
 _BYTE_LIKE = frozenset({ScalarType.BYTE, ScalarType.CHAR, ScalarType.QINT8, ScalarType.QUINT8})
+TRACED = "the program"
+"""Where a number, bool, string or None comes from that was fixed when the model was exported."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,7 @@ def _match(
     missing = [info.name for i, info in enumerate(method.inputs) if i not in taken and info.kind == "tensor"]
     if missing:
         raise InputError(f"{place}: input {', '.join(missing)} is missing ({_signature(method)}); give it with --input")
-    return [
-        taken.get(position) or GivenInput(info, info.value, "the traced value")
-        for position, info in enumerate(method.inputs)
-    ]
+    return [taken.get(position) or GivenInput(info, info.value, TRACED) for position, info in enumerate(method.inputs)]
 
 
 def _signature(method: Method) -> str:
@@ -138,7 +135,9 @@ def _read(path: str) -> list[tuple[str, Any]]:
             return [("", np.asarray(loaded))]
         with loaded:
             return [(key, loaded[key]) for key in loaded.files]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy reads the header with Python's own parser and lets out whatever that raises
         reason = getattr(error, "strerror", None) or "is not a .npy or .npz file of plain arrays"
         raise FileAccessError(f"{path}: cannot be read ({reason}); save it with numpy.save or numpy.savez") from None
 
@@ -157,22 +156,23 @@ def made_inputs(method: Method, seed: int, limits: Limits, file: str) -> list[Gi
             file=file,
         )
     rng = np.random.default_rng(seed)
-    return [GivenInput(info, _made(info, rng), f"seed {seed}") for info in method.inputs]
+    return [
+        GivenInput(info, info.value, TRACED)
+        if info.scalar_type is None
+        else GivenInput(info, _made(info.scalar_type, info.shape, rng), f"seed {seed}")
+        for info in method.inputs
+    ]
 
 
-def _made(info: ValueInfo, rng: np.random.Generator) -> Any:
-    if info.scalar_type is None:
-        return info.value
-    dtype = info.scalar_type.dtype
-    if dtype.kind == "b":
-        array = rng.integers(0, 2, info.shape).astype(dtype)
-    elif info.scalar_type in _BYTE_LIKE:
+def _made(scalar_type: ScalarType, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    dtype = scalar_type.dtype
+    if scalar_type in _BYTE_LIKE:
         bounds = np.iinfo(dtype)
-        array = rng.integers(bounds.min, bounds.max, info.shape, dtype=dtype, endpoint=True)
-    elif dtype.kind in "iu":
-        array = rng.integers(0, 2, info.shape).astype(dtype)
+        array = rng.integers(bounds.min, bounds.max, shape, dtype=dtype, endpoint=True)
+    elif dtype.kind in "biu":
+        array = rng.integers(0, 2, shape).astype(dtype)
     elif dtype.kind == "c":
-        array = (rng.standard_normal(info.shape) + 1j * rng.standard_normal(info.shape)).astype(dtype)
+        array = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
     else:
-        array = rng.standard_normal(info.shape, dtype=np.float32).astype(dtype)
+        array = rng.standard_normal(shape, dtype=np.float32).astype(dtype)
     return np.asarray(array)

@@ -63,6 +63,6 @@ def _expand(paths: list[str]) -> list[str]:
             if name.lower().endswith(_SUFFIXES)
         )
         if not found:
-            raise typer.BadParameter(f"no .pte, .ptd or .bpte file in the folder {path}", param_hint="PATH")
+            raise typer.BadParameter(f"the folder {path} holds no .pte, .ptd or .bpte file", param_hint="PATH")
         files.update(dict.fromkeys(found))
     return list(files)

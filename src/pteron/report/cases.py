@@ -70,19 +70,23 @@ def _compare(case: TestCase, outputs: list[Any], rtol: float, atol: float) -> li
 def _difference(actual: Any, expected: Any, rtol: float, atol: float) -> tuple[str | None, float | None]:
     """In words how two outputs differ beyond the tolerance (None: they match), and the largest absolute difference."""
     if not isinstance(actual, np.ndarray) or not isinstance(expected, np.ndarray):
-        actual = actual.item() if isinstance(actual, np.ndarray) and actual.size == 1 else actual
-        expected = expected.item() if isinstance(expected, np.ndarray) and expected.size == 1 else expected
-        if isinstance(actual, float) and isinstance(expected, float):
+        if type(actual) is float and type(expected) is float:
             return _difference(np.asarray(actual), np.asarray(expected), rtol, atol)
-        return (None, None) if actual == expected else (f"{actual!r}, expected {expected!r}", None)
+        if type(actual) is type(expected) and actual == expected:
+            return None, None
+        return f"{_kind(actual)}, expected {_kind(expected)}", None
     if actual.dtype != expected.dtype or actual.shape != expected.shape:
-        return (f"{actual.dtype.name}{list(actual.shape)}, expected {expected.dtype.name}{list(expected.shape)}", None)
+        return f"{_kind(actual)}, expected {_kind(expected)}", None
     close, distance = _close(actual, expected, rtol, atol)
     wrong = int(close.size - close.sum())
     largest = float(distance.max()) if distance.size else 0.0
     if not wrong:
         return None, largest
     return f"{count(wrong, 'value')} of {close.size:,} differ, by up to {largest:.3g}", largest
+
+
+def _kind(value: Any) -> str:
+    return f"{value.dtype.name}{list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)
 
 
 def _close(
@@ -95,8 +99,7 @@ def _close(
     with np.errstate(invalid="ignore"):
         close = np.isclose(left, right, rtol=rtol, atol=atol, equal_nan=True)
         distance = np.abs(left - right)
-    distance[np.isnan(distance) | (left == right)] = 0.0
-    return close, distance
+    return close, np.where(np.isnan(distance) | (left == right), 0.0, distance)
 
 
 def cases_document(

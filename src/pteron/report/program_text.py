@@ -36,7 +36,8 @@ def print_file(described: Document, out: Printer) -> None:
 def value_text(value: dict[str, Any]) -> str:
     """``float32[≤8, 3]``, ``int = 4``, with what is out of the ordinary after it."""
     if value["kind"] != "tensor":
-        return f"{value['kind']} = {value['value']!r}" if "value" in value else str(value["kind"])
+        fixed = value.get("value")
+        return str(value["kind"]) if fixed is None else f"{value['kind']} = {fixed!r}"
     bound = "" if value["dynamism"] == "static" else "≤"
     text = f"{value['dtype']}[{', '.join(f'{bound}{n}' for n in value['shape'])}]"
     order = value["dim_order"]
@@ -82,8 +83,10 @@ def _delegates(delegates: list[dict[str, Any]], out: Printer) -> None:
     rows = []
     for delegate in delegates:
         payload = delegate["payload"]
-        form = payload["format"] + (f" {payload['version']}" if payload["version"] else "")
-        detail = payload["description"] or (f"for {delegate['runs_on']}" if delegate["runs_on"] else "")
+        version = payload["version"]
+        form = payload["format"] + (f" {version}" if version and version not in payload["description"] else "")
+        said = payload["description"] not in ("", f"{payload['bytes']:,} bytes")
+        detail = payload["description"] if said else delegate["title"]
         place = payload["location"] if payload["index"] is None else f"{payload['location']} {payload['index']}"
         rows.append(
             (delegate["backend"], form, detail, size(payload["bytes"]), place, count(delegate["calls"], "call"))
