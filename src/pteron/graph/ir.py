@@ -2,24 +2,32 @@
 
     graph forward(%in0: float32[1, 3, 8, 8]) {
       constant %weight: float32[4, 3, 3, 3]
-      state %cache: float32[1, 16] -> %3
+      state %cache: float32[1, 16]
     block0:
-      %1: float32[1, 4, 6, 6] = aten::convolution(%in0, %weight, None, [1, 1], …)
-      return %1
+      %1: float32[1, 4, 6, 6] = aten::convolution(input=%in0, weight=%weight, bias=None, stride=[1, 1], …)
+      …
+      return %1 states %3
     }
 
 * Every value is defined once: by a node, as a graph input, a constant, a state or a block parameter. A value is a
   tensor (``type`` a :class:`TensorType`) or a Python scalar (``type`` is ``"int"``, ``"float"``, ``"bool"``).
 * A node calls a *functional* operator (``aten::add.Tensor``): no out arguments, no memory plan. An operator that
   changes an argument in place has one more result for each argument it writes, after its own results.
+* A node's output has the type that the program gave its out tensor, and the operator's result is *stored* into it: it
+  takes the result's sizes where it is dynamic, and converts the elements where the operator computes another dtype
+  (``add`` of two int64 into float32). An engine whose operators choose the dtype must convert in those places. The
+  output's dtype also stands for a ``dtype`` argument that the program left away (``full``, ``arange``, ``_to_copy``).
+* ``delegate::<id>`` is no operator but a call of delegate number ``delegate`` with ``args``; its outputs are the
+  arguments whose positions ``written`` lists.
 * A block is straight-line code with parameters and a terminator; a method without jumps is one block.
-* State is explicit: ``State.value`` is what the call starts with, ``State.updated`` what it leaves for the next one.
+* State is explicit: ``State.value`` is what the call starts with, ``Return.states`` what it leaves for the next one.
 
 The graph is edited in place by passes; :func:`pteron.graph.check.check_graph` says whether it still holds together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, Union
@@ -59,6 +67,11 @@ class TensorType:
     def contiguous(self) -> bool:
         """Whether memory order is the order of the dimensions."""
         return not self.dim_order or self.dim_order == tuple(range(len(self.shape)))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes at the upper bound."""
+        return math.prod(self.shape) * self.scalar_type.itemsize
 
     def __str__(self) -> str:
         mark = "≤" if self.dynamic else ""
@@ -194,7 +207,8 @@ class Block:
 class Constant:
     """A weight: ``data`` is a read-only view into the file (or into memory, for folded constants).
 
-    ``offset`` is its byte offset in ``file`` where it lies there in C order as it is, else None: an engine can map it.
+    ``offset`` is where its bytes start in ``file`` (a .pte, .bpte or .ptd), in the order that ``value.type.dim_order``
+    says, so that an engine can map them; None for data that is in no file.
     """
 
     value: Value
@@ -205,15 +219,24 @@ class Constant:
 
 @dataclass(eq=False, slots=True)
 class State:
-    """Mutable state: ``value`` at the start of a call; ``initial`` is its content when loaded (None: zeros)."""
+    """Mutable state: ``value`` at the start of a call; ``initial`` is its content when loaded (None: zeros).
+
+    ``memory`` is the memory id and byte offset of planned state: methods that share planned buffers share the state
+    that both have there.
+    """
 
     value: Value
-    initial: NDArray[Any] | None = None
+    initial: NDArray[Any] | int | float | bool | None = None
+    memory: tuple[int, int] | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Graph:
-    """One method. ``blocks[0]`` is the entry; inputs, constants and states are visible in every block."""
+    """One method. ``blocks[0]`` is the entry; inputs, constants and states are visible in every block.
+
+    ``inputs`` are the method's tensor inputs in order; its scalar inputs were fixed when it was exported and are
+    constants of the nodes.
+    """
 
     name: str
     inputs: list[Value] = field(default_factory=list)

@@ -122,6 +122,7 @@ class Registry:
         self._families = families
         self._group = group
         self._operators: dict[str, Operator] = {}
+        self._functional: dict[str, Operator] | None = None
         self._lock = threading.RLock()
         self._loaded = False
         self._loading = False
@@ -133,16 +134,33 @@ class Registry:
             if known is not None and known.kernel is not operator.kernel:
                 raise ValueError(f"operator {operator.name} is registered twice; unregister the first one before")
             self._operators[operator.name] = operator
+            self._functional = None
 
     def remove(self, name: str) -> None:
         """Forget an operator; raises KeyError when there is none of that name."""
         with self._lock:
             del self._operators[name]
+            self._functional = None
 
     def get(self, name: str) -> Operator | None:
         """The operator of that name (``aten::add.out``), or None."""
         self._load()
         return self._operators.get(name)
+
+    def by_functional(self, name: str) -> Operator | None:
+        """An operator whose functional schema has that name (``aten::add.Tensor``), or None.
+
+        Of several, which then compute the same, the one that a PTE calls by an out-variant.
+        """
+        self._load()
+        with self._lock:
+            if self._functional is None:
+                self._functional = {}
+                for operator in self._operators.values():
+                    known = self._functional.get(operator.functional.qualified_name)
+                    if known is None or known.schema is known.functional:
+                        self._functional[operator.functional.qualified_name] = operator
+            return self._functional.get(name)
 
     def __contains__(self, name: str) -> bool:
         return self.get(name) is not None
