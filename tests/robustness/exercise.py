@@ -65,13 +65,13 @@ def _run(data: bytes, *, verified: bool) -> str:
     for name in module.program.methods:
         try:
             method = module[name]
-            method.execute([_input(info) for info in method.method.inputs])
+            method.execute([method_input(info) for info in method.method.inputs])
         except pteron.PteronError as error:
             worst = f"cannot run: {type(error).__name__}"
     return worst
 
 
-def _input(info: pteron.ValueInfo) -> Any:
+def method_input(info: pteron.ValueInfo) -> Any:
     if info.scalar_type is None:
         return info.value
     if info.nbytes > _LARGEST_INPUT:

@@ -62,6 +62,7 @@ CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("PT-VF-008", LISTS, {"plan.outputs[0]": 4}, "plan.outputs[0]", "of kind TensorList"),
     ("PT-VF-009", ADD, {"plan.chains[0].inputs": (0, 9)}, "plan.chains[0].inputs[1]", "value 9"),
     ("PT-VF-009", ADD, {"plan.chains[0].outputs": (-1,)}, "plan.chains[0].outputs[0]", "value -1"),
+    ("PT-VF-012", ADD, {"version": 1}, "version", "version is 1"),
     ("PT-VF-020", ADD, {"values[3].val": None}, "values[3].val", "no content"),
     ("PT-VF-021", MLP, {"values[10].val.items": None}, "values[10].val.items", "no items"),
     ("PT-VF-021", MLP, {"values[8].val": s.DoubleList()}, "values[8].val.items", "no items"),

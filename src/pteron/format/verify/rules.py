@@ -74,6 +74,8 @@ _CATALOGUE: tuple[tuple[int, str, Severity, str, str, str, str], ...] = (
      "schema/program.fbs: fields are only ever appended"),
     (11, "short-file", E, "The file is shorter than the 64 bytes that a runtime reads first.", _WRITER, _EXPORT,
      f"schema/extended_header.cpp@v1.4.1 and {_PROGRAM} Program::load, since 0.1"),
+    (12, "schema-version", E, "The file says that it is of a newer schema version than 0, the only one there is.",
+     _DAMAGE, _AGAIN, "the official 1.5.1 wheel refuses it (InvalidProgram); runtimes up to 1.4 do not look"),
     # Values: what the instructions work on.
     (20, "value-without-content", E, "A value has no content, not even Null.", _DAMAGE, _AGAIN,
      f"{_METHOD} parse_values, since 0.2 (InvalidProgram)"),

@@ -26,6 +26,8 @@ def check_program(report: Report) -> None:
             report.add("PT-VF-003", path, f"method {index} is called {plan.name!r} as method {seen[plan.name]} is")
         else:
             seen[plan.name] = index
+    if program.root.version != 0:
+        report.add("PT-VF-012", "version", f"the schema version is {program.root.version}")
     for table, slot in sorted(program.unknown_fields):
         report.add("PT-VF-010", "", f"table {table} has a field in slot {slot} that Pteron does not know")
     if 0 < len(program.buffer) < HEAD_BYTES:
