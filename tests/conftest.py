@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import settings
+
+# Time limits of single examples would fail on a busy machine; nothing is asserted about speed in tests.
+settings.register_profile("pteron", deadline=None)
+settings.load_profile("pteron")
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     rows: dict[str, tuple[int, int]] = {}
