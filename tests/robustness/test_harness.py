@@ -47,7 +47,7 @@ def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
     verdict = watched(monkeypatch, loop)
     assert verdict.outcome == "too slow"
-    assert SECONDS <= verdict.seconds < SECONDS + 1
+    assert verdict.seconds >= SECONDS
 
 
 @pytest.mark.parametrize("traced", [False, True])
