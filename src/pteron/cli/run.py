@@ -92,7 +92,8 @@ def _load(file: str, data: list[str], seed: int) -> Module:
     try:
         return load(file, data=data, seed=seed)
     except ExternalDataError as error:
-        raise ExternalDataError(f"{error} (on the command line: --data FILE.ptd)") from None
+        hint = "" if data else " (on the command line: --data FILE.ptd)"
+        raise ExternalDataError(f"{error}{hint}") from None
 
 
 def _bundled(file: str) -> Any:

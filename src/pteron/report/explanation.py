@@ -65,7 +65,7 @@ def near_matches(text: str) -> list[str]:
         names |= {rule.id.lower(): rule.id for rule in RULES.values()}
         names |= {rule.name: f"{rule.name} ({rule.id})" for rule in RULES.values()}
         names |= {name.lower(): name for name in ERRORS}
-        matches += [names[name] for name in difflib.get_close_matches(word, names, n=4, cutoff=0.6)]
+        matches += [names[name] for name in difflib.get_close_matches(word, names, n=3, cutoff=0.7)]
     return matches
 
 
