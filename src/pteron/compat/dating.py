@@ -15,8 +15,9 @@ from packaging.version import InvalidVersion, Version
 from pteron.compat.dating_rules import MINORS, RULES, Rule
 from pteron.compat.dating_sample import Sample
 from pteron.compat.fingerprints import Writer
+from pteron.compat.provenance import Provenance, read_provenance
 from pteron.compat.requirements import Requirements
-from pteron.errors import UnsupportedError
+from pteron.errors import FormatError, UnsupportedError
 from pteron.format.program import Program
 
 
@@ -108,14 +109,31 @@ def minor(release: str) -> str:
 def date(program: Program, *, produced_by: str | None = None, requirements: Requirements | None = None) -> ProducedBy:
     """Which releases can have made the program that was read.
 
-    ``produced_by`` is the release where it is known; else the file's own provenance record decides where it has one,
-    else the evidence. ``requirements`` spares working them out again. Raises ``UnsupportedError`` for a
-    ``produced_by`` that is no version.
+    ``produced_by`` is the release where it is known; else the provenance record inside or beside the file decides
+    where there is one, else the evidence; a damaged record counts as none. ``requirements`` spares working them out
+    again. Raises ``UnsupportedError`` for a ``produced_by`` that is no version.
     """
     if produced_by is not None:
-        return ProducedBy((minor(produced_by),), (minor(produced_by),), source="given")
+        return _stated(minor(produced_by), "given")
+    record = _record(program)
+    if record is not None and record.producer:
+        return _stated(minor(record.producer), "provenance")
+    known = tuple(name for name in MINORS if record is not None and name in record.dated)
+    if known:
+        return ProducedBy(known, known, source="provenance")
     found = tuple(_evidence(Sample(program, requirements)))
     return _concluded(found)
+
+
+def _stated(release: str, source: str) -> ProducedBy:
+    return ProducedBy((release,), (release,), source=source)
+
+
+def _record(program: Program) -> Provenance | None:
+    try:
+        return read_provenance(program)
+    except FormatError:
+        return None
 
 
 def _evidence(sample: Sample) -> Iterable[tuple[Rule, Evidence]]:
