@@ -5,14 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pteron.report.document import Document, to_json
-
-if TYPE_CHECKING:
-    from pteron.report.printer import Printer
+from pteron.report.printer import Printer
 
 
 class Format(StrEnum):
@@ -32,6 +30,4 @@ def answer(document: Document, form: Format, as_text: Callable[[Document, Printe
     if form is Format.JSON:
         sys.stdout.write(to_json(document) + "\n")
     else:
-        from pteron.report.printer import Printer
-
         as_text(document, Printer(sys.stdout))

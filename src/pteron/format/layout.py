@@ -114,7 +114,7 @@ def segment_uses(program: Program) -> dict[int, list[tuple[SpanKind, str]]]:
             place = delegate.processed
             if place is not None and place.location == schema.DataLocation.SEGMENT:
                 path = f"execution_plan[{plan_index}].delegates[{index}]"
-                note(place.index, SpanKind.DELEGATE_PAYLOAD, f"{path} {delegate.id}")
+                note(place.index, SpanKind.DELEGATE_PAYLOAD, f"{path} {delegate.id or ''}")
     for entry in root.named_data or ():
         note(entry.segment_index, SpanKind.NAMED_DATA, entry.key or "")
     return uses

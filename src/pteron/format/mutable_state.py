@@ -60,34 +60,40 @@ def _uses(plan: ExecutionPlan, values: tuple[schema.EValue, ...]) -> tuple[set[i
     delegate call writes is not on record, so all its arguments count as written, as do both ends of a move.
     """
     operators = [operator.qualified_name for operator in plan.operators or ()]
-    read: set[int] = set()
-    written: set[int] = set()
+    read, written = _Values(values), _Values(values)
     for chain in plan.chains or ():
         for instruction in chain.instructions or ():
             call = instruction.instr_args
             if isinstance(call, schema.KernelCall) and call.args:
                 name = operators[call.op_index] if 0 <= call.op_index < len(operators) else ""
-                if name == _COPY and call.args[0] not in read:
-                    written.add(call.args[0])
-                read.update(_tensors(call.args[:-1], values))
+                if name == _COPY and call.args[0] not in read.found:
+                    written.add(call.args[:1])
+                read.add(call.args[:-1])
                 if name == _COPY_INDEX:
-                    written.update(call.args[:1])
+                    written.add(call.args[:1])
                 elif not name.partition(".")[0].endswith("_"):
-                    written.update(_tensors(call.args[-1:], values))
+                    written.add(call.args[-1:])
             elif isinstance(call, schema.DelegateCall):
-                written.update(call.args or ())
+                written.add(call.args or ())
             elif isinstance(call, schema.MoveCall):
-                written.update((call.move_from, call.move_to))
-    return read, written
+                written.add((call.move_from, call.move_to))
+    return read.found, written.found
 
 
-def _tensors(args: tuple[int, ...], values: tuple[schema.EValue, ...]) -> Iterator[int]:
-    for arg in args:
-        val = values[arg].val if 0 <= arg < len(values) else None
-        if isinstance(val, schema.TensorList | schema.OptionalTensorList):
-            yield from val.items or ()
-        else:
-            yield arg
+class _Values:
+    """Values that arguments name, also through lists; a list is gone through once, however many calls share it."""
+
+    def __init__(self, values: tuple[schema.EValue, ...]) -> None:
+        self.found: set[int] = set()
+        self._values = values
+
+    def add(self, args: tuple[int, ...]) -> None:
+        for arg in args:
+            if arg not in self.found:
+                self.found.add(arg)
+                val = self._values[arg].val if 0 <= arg < len(self._values) else None
+                if isinstance(val, schema.TensorList | schema.OptionalTensorList):
+                    self.found.update(val.items or ())
 
 
 class _Taken:

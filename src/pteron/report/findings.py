@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.text import Text
-
 from pteron.errors import FormatError, PteronError
 from pteron.format.bundled_program import read_bundled_program
 from pteron.format.flat_tensor import read_tensor_data
@@ -16,7 +14,7 @@ from pteron.format.program import read_program
 from pteron.format.source import read_source
 from pteron.format.verify import Finding
 from pteron.report.document import Document, document
-from pteron.report.printer import Printer
+from pteron.report.printer import Printer, Styled
 from pteron.report.words import count
 from pteron.runtime.opening import verify
 
@@ -114,8 +112,8 @@ def _print_file(file: dict[str, Any], out: Printer) -> None:
     out.table(rows)
 
 
-def _severity(severity: str) -> Text:
-    return Text(severity, _STYLES[severity])
+def _severity(severity: str) -> Styled:
+    return Styled(severity, _STYLES[severity])
 
 
 def _offset(place: dict[str, Any]) -> str:

@@ -5,21 +5,25 @@ Text is escaped and never taken for markup, so that names from a file are shown 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
-from typing import IO
-
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from pteron.report.words import escape
 
-_PLAIN_WIDTH = 1_000_000
-"""Columns where there is no terminal: more than any line takes."""
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
-Cell = str | int | Text
+
+class Styled(NamedTuple):
+    """Text with a style of rich (``bold red``), which shows on a terminal only."""
+
+    text: str
+    style: str
+
+
+Cell = str | int | Styled
+
+_GAP = "  "
 
 
 class Printer:
@@ -27,27 +31,19 @@ class Printer:
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._terminal = bool(getattr(file, "isatty", lambda: False)())
-        target = file if self._terminal else io.StringIO()
-        self._console = Console(
-            file=target,
-            width=None if self._terminal else _PLAIN_WIDTH,
-            no_color=None if self._terminal else True,
-            markup=False,
-            emoji=False,
-            highlight=False,
-        )
+        self._console = _terminal(file) if file.isatty() else None
 
     def heading(self, text: str, indent: int = 0) -> None:
         self.line(text, indent, style="bold")
 
     def line(self, text: str = "", indent: int = 0, style: str = "") -> None:
         """One line of text, escaped; an empty one where there is no text."""
-        if not text:
-            self._console.print()
-            self._flush()
+        if self._console is None or not text:
+            self._file.write((" " * indent + escape(text)).rstrip() + "\n")
             return
-        self._print(Padding(Text(escape(text), style=style), (0, 0, 0, indent), expand=False))
+        from rich.text import Text
+
+        self._rich(Text(escape(text), style=style), indent)
 
     def lines(self, text: str, indent: int = 0) -> None:
         """Text that may have several lines, each escaped."""
@@ -58,33 +54,48 @@ class Printer:
         self, rows: Iterable[Sequence[Cell]], *, headers: Sequence[str] = (), right: Sequence[int] = (), indent: int = 2
     ) -> None:
         """A table without lines; columns listed in ``right`` are aligned to the right. No rows: nothing."""
-        rows = list(rows)
-        if not rows:
+        cells = [[_cell(cell) for cell in row] for row in rows]
+        if not cells:
             return
+        if self._console is None:
+            self._plain_table(
+                [*([headers] if headers else []), *([c.text for c in row] for row in cells)], right, indent
+            )
+            return
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, show_header=bool(headers), pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for column in range(len(rows[0])):
+        for column in range(len(cells[0])):
             title = headers[column] if headers else ""
             table.add_column(title, justify="right" if column in right else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(cell.text, cell.style) for cell in row))
+        self._rich(table, indent)
+
+    def _plain_table(self, rows: Sequence[Sequence[str]], right: Sequence[int], indent: int) -> None:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
-            table.add_row(*map(_cell, row))
-        self._print(Padding(table, (0, 0, 0, indent), expand=False))
+            aligned = (
+                text.rjust(width) if column in right else text.ljust(width)
+                for column, (text, width) in enumerate(zip(row, widths, strict=True))
+            )
+            self._file.write((" " * indent + _GAP.join(aligned)).rstrip() + "\n")
 
-    def _print(self, item: Padding) -> None:
-        self._console.print(item)
-        self._flush()
+    def _rich(self, item: RenderableType, indent: int) -> None:
+        from rich.padding import Padding
 
-    def _flush(self) -> None:
-        if self._terminal:
-            return
-        buffer = self._console.file
-        assert isinstance(buffer, io.StringIO)
-        # Without a terminal, padding at the ends of lines would only be noise.
-        self._file.write("".join(line.rstrip() + "\n" for line in buffer.getvalue().split("\n")[:-1]))
-        buffer.seek(0)
-        buffer.truncate()
+        assert self._console is not None
+        self._console.print(Padding(item, (0, 0, 0, indent), expand=False))
 
 
-def _cell(cell: Cell) -> Text:
-    if isinstance(cell, Text):
-        return cell
-    return Text(f"{cell:,}" if isinstance(cell, int) else escape(cell))
+def _terminal(file: IO[str]) -> Console:
+    from rich.console import Console
+
+    return Console(file=file, markup=False, emoji=False, highlight=False)
+
+
+def _cell(cell: Cell) -> Styled:
+    if isinstance(cell, Styled):
+        return Styled(escape(cell.text), cell.style)
+    return Styled(f"{cell:,}" if isinstance(cell, int) else escape(cell), "")
