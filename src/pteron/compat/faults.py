@@ -17,16 +17,23 @@ from pteron.compat.facts import Range, load_table
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. ``outcome`` is ``wrong``, ``crash`` or ``error`` (``error`` then has ExecuTorch's code, if known);
-    ``library`` is the operator library whose kernel has it, or empty for all; ``condition`` names a predicate of
-    :mod:`pteron.compat.conditions` and ``parameters`` are its arguments."""
+    """One fault of kernels, or of nodes of an XNNPACK graph, in a range of releases.
+
+    ``operators`` are operator names or names of XNNPACK nodes; ``library`` is the operator library whose kernel has the
+    fault and ``distribution`` the one it is limited to (``python``), empty for all. ``outcome`` is ``wrong``, ``crash``
+    or ``error``, whose code is ``error``. ``condition`` names a predicate of :mod:`pteron.compat.conditions` and
+    ``parameters`` are its arguments; where ``certain`` is false, the condition is necessary but the fault also depends
+    on numbers that are not in the file.
+    """
 
     id: str
     operators: frozenset[str]
     releases: Range
     library: str
+    distribution: str
     outcome: str
     error: int | None
+    certain: bool
     condition: str
     parameters: Mapping[str, Any]
     sentence: str
@@ -44,11 +51,13 @@ def _fault(row: Mapping[str, Any]) -> Fault:
         row["id"],
         frozenset(row["operators"]),
         Range(row["since"], row["until"]),
-        row.get("library", ""),
+        row["library"],
+        row["distribution"],
         row["outcome"],
         int(row["error"], 16) if row.get("error") else None,
+        row["certain"],
         row["condition"],
-        MappingProxyType(dict(row.get("parameters", {}))),
+        MappingProxyType(row["parameters"]),
         row["sentence"],
         tuple(row["evidence"]),
     )

@@ -159,6 +159,7 @@ class Profile:
             if self.release is not None
             and self.release in fault.releases
             and (not fault.library or fault.library in self.libraries)
+            and fault.distribution in ("", self.distribution)
         )
 
     def knows_field(self, table: str, name: str, schema: FlatbufferSchema = SCHEMA) -> bool | None:
