@@ -8,6 +8,7 @@ given the same inputs: ones of the signature that the damaged file declares.
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import select
@@ -92,9 +93,18 @@ def ask_wheel(data: bytes) -> Answer:
     return Answer("refuses", _cause(lines) or rest.decode(errors="replace"))
 
 
+@functools.cache
+def undamaged(name: str) -> Answer:
+    """What the wheel does with the file that a mutant was made of."""
+    return ask_wheel(dict(mutants.pool())[name])
+
+
 def _run_on_wheel(data: bytes) -> bytes:
     try:
-        module = portable_lib._load_for_executorch_from_buffer(data)
+        # The module opens its program late, and without verification when asked for its methods first.
+        strict = portable_lib.Verification.InternalConsistency
+        portable_lib._load_program_from_buffer(data, program_verification=strict)
+        module = portable_lib._load_for_executorch_from_buffer(data, program_verification=strict)
         parts = []
         for name, method in read_program(data).methods.items():
             inputs = [_tensor(method_input(info)) for info in method.inputs]
@@ -172,6 +182,9 @@ def main() -> None:
             differ.append(number)
         elif ours.word != theirs.word:
             why = theirs.why if theirs.word != "runs" else re.sub(r"-?\d[\d,]*", "N", ours.why)[:100]
+            clean = undamaged(mutant.origin.partition(" by ")[0])
+            if (clean.word, clean.why) == (theirs.word, theirs.why):
+                why += " (the undamaged file too)"
             groups[ours.word, theirs.word, why].append((number, ours.why))
     print(f"{options.mutants} mutants of .pte files, seed {options.seed}\n")
     answers = ("runs", "refuses", "crashes")

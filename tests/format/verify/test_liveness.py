@@ -203,3 +203,12 @@ def test_large_methods_take_seconds_at_most(shape: str) -> None:
     start = time.process_time()
     overwrites(method)
     assert time.process_time() - start < 5
+
+
+def test_a_method_of_very_many_instructions_is_verified_in_seconds() -> None:
+    mlp = program("1.5.1/mlp.pte")
+    long = edited(mlp, {"code": lambda old: old * 25_000})
+    start = time.process_time()
+    findings = verify_program(long)
+    assert time.process_time() - start < 5
+    assert {finding.rule.id for finding in findings} == {"PT-VF-065"}
