@@ -39,7 +39,8 @@ XNNPACK_FEATURES: dict[str, tuple[str, str]] = {
 class BackendUse:
     """The payloads of one backend and one payload form.
 
-    ``format`` and ``version`` are the payload's container and what it says of its version. For XNNPACK ``node_types``
+    ``format`` is the payload's identifier, ``version`` what it says of its version and ``container`` the magic of a
+    header around it (``XH00``). For XNNPACK ``node_types``
     and ``datatypes`` name what its graphs contain and ``features`` is out of :data:`XNNPACK_FEATURES`; ``named_keys``
     are blobs that the payloads ask for, and ``needs`` says which releases' runtimes know each thing inside. ``problem``
     says why a payload could not be read, or is empty.
@@ -89,9 +90,8 @@ def backend_uses(program: Program) -> tuple[BackendUse, ...]:
                 key, size, graph = (backend, "unknown", "", ""), 0, _Graph(problem=error.problem)
             else:
                 info = identify_payload(backend, payload)
-                # What identify calls the version of an XNNPACK payload is the header around it.
-                container = info.version if backend == XNNPACK else ""
-                version = "" if container else info.version
+                container = _container(payload)
+                version = "" if info.version == container else info.version
                 key, size = (backend, info.format, version, container), len(payload)
                 graph = _xnnpack(payload, program.file, place) if backend == XNNPACK else _Graph()
             specs = tuple(spec.key or "" for spec in delegate.compile_specs or ())
@@ -125,6 +125,12 @@ def _use(
         tuple({need.what: need for graph in reversed(graphs) for need in graph.needs}.values()),
         next((graph.problem for graph in graphs if graph.problem), ""),
     )
+
+
+def _container(payload: memoryview) -> str:
+    """The magic of the header that XNNPACK's and Vulkan's payloads start with, or an empty string."""
+    magic = bytes(payload[4:8])
+    return magic.decode() if magic in (b"XH00", b"VH00") else ""
 
 
 def _xnnpack(payload: memoryview, file: str, place: str) -> _Graph:
