@@ -77,7 +77,7 @@ def _takes_numbers(use: OperatorUse) -> bool:
     """Whether the kernel gets numbers of any type (``Scalar``); an operator nobody told Pteron about may."""
     operator = REGISTRY.get(use.name)
     schema = operator.schema_for(use.argument_count) if operator else None
-    return schema is None or any(argument.type.startswith("Scalar") for argument in schema.arguments)
+    return schema is None or any(argument.type.rstrip("?[]") == "Scalar" for argument in schema.arguments)
 
 
 def _computed(dtypes: frozenset[ScalarType]) -> Iterator[ScalarType]:

@@ -22,9 +22,10 @@ from pteron.format.layout import segment_uses
 from pteron.format.program import Program, read_program
 from pteron.format.save import save_parts
 from pteron.format.source import FileSource, read_source
-from pteron.format.write import write_program
+from pteron.format.write import Layout, write_program
 
 Place = Literal["auto", "inside", "beside"]
+_PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,23 @@ def stamp(
         save_parts(target, [buffer])
         return _beside(program, target, record)
     record = dataclasses.replace(record, file_sha256="")
-    save_parts(target, [write_program(stamped_program(program, record))])
+    save_parts(target, [stamped_bytes(program, record)])
     return Stamped(target, True, record)
+
+
+def stamped_bytes(program: Program, record: Provenance) -> bytes:
+    """The bytes of the program with the record inside, laid out as the file that was read.
+
+    Blobs of named data keep at least the alignment that their places in that file show.
+    """
+    starts = [segment.offset for segment in program.root.segments or ()]
+    alignment = {
+        entry.key or "": min(start & -start, _PAGE)
+        for entry in program.root.named_data or ()
+        if 0 <= entry.segment_index < len(starts) and (start := starts[entry.segment_index])
+    }
+    layout = dataclasses.replace(Layout.as_read(program), keep_segment_offsets=False, named_data_alignment=alignment)
+    return write_program(stamped_program(program, record), layout)
 
 
 def stamped_program(program: Program, record: Provenance) -> Program:
@@ -88,7 +104,7 @@ def stamped_program(program: Program, record: Provenance) -> Program:
     segments, contents = list(program.root.segments or ()), list(program.segment_data)
     known = next((entry.segment_index for entry in named if entry.key == KEY), None)
     named = [entry for entry in named if entry.key != KEY]
-    if known is not None and len(segment_uses(program)[known]) == 1:
+    if known is not None and len(segment_uses(program)[known]) == 1 and known < len(segments):
         index = known
         segments[index], contents[index] = schema.DataSegment(0, len(data)), data
     else:
