@@ -116,11 +116,6 @@ CASES = {
             "run vulkan_add.pte",
             "`show` and `verify` work all the same. To run the model here, export it without the delegate.",
         ),
-        Case(
-            "An XNNPACK file without an engine for it",
-            "run xnnpack_mlp.pte",
-            "`show` and `verify` work all the same. Export without the XNNPACK partitioner to run it here.",
-        ),
     ),
     "An error code from a device": (
         Case(
@@ -136,7 +131,7 @@ CASES = {
 def prepare(folder: Path) -> None:
     """Put the files that the cases name into the folder."""
     with zipfile.ZipFile(ROOT / "tests" / "corpus" / f"{RELEASE}.zip") as corpus:
-        for name in ("add", "dynamic_mlp", "multi_method", "external_constants_mlp", "demo_backend", "xnnpack_mlp"):
+        for name in ("add", "dynamic_mlp", "multi_method", "external_constants_mlp", "demo_backend"):
             (folder / f"{name}.pte").write_bytes(corpus.read(f"{name}.pte"))
         (folder / "vulkan_add.pte").write_bytes(corpus.read("other_backends/vulkan_add.pte"))
         (folder / "weights.ptd").write_bytes(corpus.read("external_constants_mlp._default_external_constant.ptd"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from pteron.format.scalar_type import ScalarType
@@ -84,10 +85,15 @@ class Backend(Protocol):
         """Prepare a payload; raises ``BackendError`` where it cannot be run."""
 
 
-class BackendRegistry:
-    """Backends by id; what packages offer in the entry point group ``pteron.backends`` is found by itself."""
+BUILT_IN = {"XnnpackBackend": "pteron.backends.xnnpack.backend"}
+"""Modules of Pteron's own backends by id; each has a class of the backend's id and is imported when asked for."""
 
-    def __init__(self) -> None:
+
+class BackendRegistry:
+    """Backends by id: Pteron's own, and what packages offer in the entry point group ``pteron.backends``."""
+
+    def __init__(self, built_in: Mapping[str, str] = BUILT_IN) -> None:
+        self._built_in = dict(built_in)
         self._backends: dict[str, Backend] = {}
         self._lock = threading.RLock()
         self._loaded = False
@@ -95,22 +101,32 @@ class BackendRegistry:
     def register(self, backend: Backend) -> None:
         """Make a backend known; raises ValueError when its id is taken."""
         with self._lock:
-            if self._backends.setdefault(backend.id, backend) is not backend:
+            if backend.id in self._built_in or self._backends.setdefault(backend.id, backend) is not backend:
                 raise ValueError(f"backend {backend.id} is registered already; unregister the first one before")
 
     def unregister(self, backend_id: str) -> None:
         """Forget a backend; raises KeyError when there is none of that id."""
         with self._lock:
-            del self._backends[backend_id]
+            if self._built_in.pop(backend_id, None) is None:
+                del self._backends[backend_id]
 
     def get(self, backend_id: str) -> Backend | None:
         """The backend of that id, or None."""
         self._load()
+        self._import(backend_id)
         return self._backends.get(backend_id)
 
     def __iter__(self) -> Iterator[Backend]:
         self._load()
+        for backend_id in tuple(self._built_in):
+            self._import(backend_id)
         return iter([self._backends[key] for key in sorted(self._backends)])
+
+    def _import(self, backend_id: str) -> None:
+        with self._lock:
+            module = self._built_in.pop(backend_id, None)
+            if module is not None:
+                self.register(getattr(import_module(module), backend_id)())
 
     def _load(self) -> None:
         with self._lock:
