@@ -1,4 +1,7 @@
-"""Prints what the corpus tests found: one table of release × (files, passed), and every miss with its cause."""
+"""Prints what the corpus tests found: one table of release × (files, passed), and every miss with its cause.
+
+A test that records a property ``table: <title>`` gives one row of a further table, the release first.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,21 @@ settings.load_profile("pteron")
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     rows: dict[str, tuple[int, int]] = {}
     misses: list[str] = []
+    counted: dict[str, list[dict[str, Any]]] = {}
     for status in ("passed", "failed"):
         for report in terminalreporter.stats.get(status, []):
             for name, value in getattr(report, "user_properties", []):
                 if name == "corpus":
                     rows[value["release"]] = (value["files"], value["passed"])
                     misses += value["misses"]
+                elif name.startswith("table: "):
+                    counted.setdefault(name.removeprefix("table: "), []).append(value)
+    for title, lines in counted.items():
+        terminalreporter.section(title)
+        columns = list(lines[0])
+        terminalreporter.write_line("".join(f"{column:>20}" for column in columns))
+        for line in sorted(lines, key=lambda row: [int(n) for n in str(row[columns[0]]).split(".") if n.isdigit()]):
+            terminalreporter.write_line("".join(f"{line[column]!s:>20}" for column in columns))
     if not rows:
         return
     terminalreporter.section("corpus on the reference engine")

@@ -17,8 +17,8 @@
   takes the result's sizes where it is dynamic, and converts the elements where the operator computes another dtype
   (``add`` of two int64 into float32). An engine whose operators choose the dtype must convert in those places. The
   output's dtype also stands for a ``dtype`` argument that the program left away (``full``, ``arange``, ``_to_copy``).
-* ``delegate::<id>`` is no operator but a call of delegate number ``delegate`` with ``args``; its outputs are the
-  arguments whose positions ``written`` lists.
+* ``delegate::<id>`` is no operator but a call of delegate number ``delegate`` with ``args``; its outputs are what the
+  arguments at the positions that ``written`` lists hold afterwards. None in ``args`` is memory without content.
 * A block is straight-line code with parameters and a terminator; a method without jumps is one block.
 * State is explicit: ``State.value`` is what the call starts with, ``Return.states`` what it leaves for the next one.
 

@@ -169,6 +169,11 @@ class BlockLift:
             self._known[key] = value
         return value
 
+    def holds(self, place: Pointer, type: TensorType) -> bool:
+        """Whether the place is known in this block to hold just one tensor, of the same element type."""
+        segment = self._regions.exact(place)
+        return segment is not None and segment.value.tensor_type.scalar_type == type.scalar_type
+
     def look_up(self, key: Key) -> Operand:
         """What ``key`` stands for at this point, for the blocks that follow."""
         match key:

@@ -105,7 +105,7 @@ def _check_overlap(block: BlockLift, call: KernelCall, outs: list[PlanTensor]) -
     for slot in call.args[: len(call.schema.arguments) - len(call.outs)]:
         if isinstance(block.plan.slots[slot], PlanTensor):
             argument = block.place(_tensor(block, slot))
-            if any(p.space == argument.space and p.offset < argument.end and argument.offset < p.end for p in places):
+            if any(argument.overlaps(place) for place in places):
                 raise block.unsupported(f"a result is stored over the argument in value {slot}")
 
 

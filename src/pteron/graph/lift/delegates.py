@@ -75,7 +75,10 @@ def backend_id(plan: Plan, index: int) -> str:
 
 def _opaque(block: BlockLift, site: DelegateSite) -> dict[int, Value]:
     written = _outputs(block, site.args)
-    args = [None if position in written else site.read(position) for position in range(len(site.args))]
+    args = [
+        None if position in written and not _holds(block, site.args[position]) else site.read(position)
+        for position in range(len(site.args))
+    ]
     types = [type for position in written if (type := site.type(position)) is not None]
     operands: dict[str, Operand] = {"delegate": site.index, "args": args, "written": list(written)}
     values = block.builder.node(PREFIX + site.backend_id, operands, types)
@@ -86,29 +89,51 @@ def _outputs(block: BlockLift, args: tuple[int, ...]) -> list[int]:
     """Positions of the arguments that a delegate writes, as far as the program shows: it names no direction.
 
     Exporters list inputs, then outputs, and give each output a value of its own: the last arguments which nothing
-    else defines (no other instruction, no input, no data of the file).
+    else defines (no kernel, no input, no data of the file, no earlier delegate).
     """
-    defined = block.method.defined_elsewhere
+    defined, number = block.method.first_definitions, block.number
+    assert number is not None
     first = len(args)
-    while first and isinstance(block.plan.slots[args[first - 1]], PlanTensor) and args[first - 1] not in defined:
+    while (
+        first
+        and isinstance(block.plan.slots[args[first - 1]], PlanTensor)
+        and defined.get(args[first - 1], number) >= number
+    ):
         first -= 1
     return list(range(first, len(args)))
 
 
-def defined_values(plan: Plan) -> frozenset[int]:
-    """Values that an input, data of the file, a kernel or a move defines."""
-    defined = {info.value_index for info in plan.method.inputs}
-    defined.update(slot.index for slot in plan.slots if isinstance(slot, PlanTensor) and slot.data is not None)
-    for instruction in plan.instructions:
+def _holds(block: BlockLift, slot: int) -> bool:
+    """Whether an argument that may be an output has memory that holds a tensor, so that it may be an input as well.
+
+    Exporters leave views out: what one delegate writes may be another value where the next one reads it, with as many
+    elements of the same type in the same place.
+    """
+    tensor = block.tensor(slot)
+    if tensor is None or tensor.type.dynamic:
+        return False
+    place = block.place(tensor)
+    elsewhere = block.method.written_in_several_blocks.get((place, tensor.type.scalar_type), set())
+    return block.holds(place, tensor.type) or bool(elsewhere - {tensor.index})
+
+
+def first_definitions(plan: Plan) -> dict[int, int]:
+    """For each value the number of the delegate call in which it is named first; -1 where something else defines it."""
+    defined = {info.value_index: -1 for info in plan.method.inputs}
+    defined.update((slot.index, -1) for slot in plan.slots if isinstance(slot, PlanTensor) and slot.data is not None)
+    for number, instruction in enumerate(plan.instructions):
         match instruction:
             case KernelCall():
                 for slot in [*instruction.outs, *instruction.written, instruction.result]:
-                    defined.update(_tensors(plan, slot))
+                    defined.update(dict.fromkeys(_tensors(plan, slot), -1))
             case Move(source, target):
-                defined.update((source, target))
+                defined.update({source: -1, target: -1})
+            case DelegateCall():
+                for slot in instruction.args:
+                    defined.setdefault(slot, number)
             case _:
                 pass
-    return frozenset(defined)
+    return defined
 
 
 def _tensors(plan: Plan, slot: int | None) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pteron.errors import LimitError
+from pteron.format.scalar_type import ScalarType
 from pteron.format.tensor_bytes import tensor_array
 from pteron.graph.ir import (
     Block,
@@ -26,7 +27,7 @@ from pteron.graph.ir import (
 from pteron.graph.lift.aliases import NO_TENSOR, entry_aliases
 from pteron.graph.lift.block import BlockLift, Key
 from pteron.graph.lift.calls import lift_call
-from pteron.graph.lift.delegates import Expand, defined_values, lift_delegate
+from pteron.graph.lift.delegates import Expand, first_definitions, lift_delegate
 from pteron.graph.lift.flow import Range, basic_blocks
 from pteron.graph.lift.plan import DelegateCall, Free, JumpFalse, KernelCall, Move, Plan, PlanTensor
 from pteron.graph.lift.regions import Pointer, Space
@@ -69,9 +70,27 @@ class MethodLift:
             )
 
     @cached_property
-    def defined_elsewhere(self) -> frozenset[int]:
-        """Values that something else than a delegate defines."""
-        return defined_values(self.plan)
+    def first_definitions(self) -> dict[int, int]:
+        """See :func:`first_definitions`."""
+        return first_definitions(self.plan)
+
+    @cached_property
+    def written_in_several_blocks(self) -> dict[tuple[Pointer, ScalarType], set[int]]:
+        """Which tensors that instructions write lie where; empty for a method of one block."""
+        written: dict[tuple[Pointer, ScalarType], set[int]] = {}
+        if len(self._ranges) == 1:
+            return written
+        named = {info.value_index for info in self.plan.method.inputs}
+        for instruction in self.plan.instructions:
+            if isinstance(instruction, KernelCall):
+                named.update((*instruction.outs, *instruction.written))
+            elif isinstance(instruction, DelegateCall):
+                named.update(instruction.args)
+        for index in named:
+            slot = self.plan.slots[index]
+            if isinstance(slot, PlanTensor):
+                written.setdefault((slot.pointer, slot.type.scalar_type), set()).add(index)
+        return written
 
     # Constants and state
 

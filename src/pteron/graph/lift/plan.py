@@ -64,9 +64,16 @@ Slot: TypeAlias = PlanTensor | IntItems | TensorItems | int | float | bool | str
 
 @dataclass(frozen=True, slots=True)
 class KernelCall:
+    """``outs`` are the value indices of the out arguments.
+
+    ``result`` is where a result without an out argument goes, or None.
+    """
+
     operator: Operator
     schema: Schema
     args: tuple[int, ...]
+    outs: tuple[int, ...]
+    result: int | None
 
     @property
     def index_of(self) -> dict[str, int]:
@@ -74,22 +81,10 @@ class KernelCall:
         return {argument.name: self.args[i] for i, argument in enumerate(self.schema.arguments)}
 
     @property
-    def outs(self) -> list[int]:
-        """Value indices of the out arguments."""
-        functional = {a.name for a in self.operator.functional.arguments}
-        return [self.args[i] for i, a in enumerate(self.schema.arguments) if a.name not in functional]
-
-    @property
     def written(self) -> list[int]:
         """Value indices of the functional arguments that are changed in place."""
-        index_of = self.index_of
-        return [index_of[a.name] for a in self.operator.functional.arguments if a.writes]
-
-    @property
-    def result(self) -> int | None:
-        """Where a result without an out argument goes, or None."""
-        extra = len(self.args) > len(self.schema.arguments)
-        return self.args[len(self.schema.arguments)] if extra and not self.outs else None
+        names = {a.name for a in self.operator.functional.arguments if a.writes}
+        return [self.args[i] for i, a in enumerate(self.schema.arguments) if a.name in names] if names else []
 
     @property
     def result_is_argument(self) -> bool:
@@ -378,7 +373,10 @@ class Plan:
                 f"{self.program.file}, {path}.args: {name} is called with {len(args)} arguments, it takes "
                 f"{' or '.join(map(str, known))}; the file was made against another operator of that name"
             )
-        return KernelCall(operator, called, args)
+        functional = {a.name for a in operator.functional.arguments}
+        outs = tuple(args[i] for i, a in enumerate(called.arguments) if a.name not in functional)
+        result = args[len(called.arguments)] if len(args) > len(called.arguments) and not outs else None
+        return KernelCall(operator, called, args, outs, result)
 
     def _indices(self, values: tuple[int, ...] | None, path: str) -> tuple[int, ...]:
         if values is None:

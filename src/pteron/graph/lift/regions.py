@@ -33,6 +33,10 @@ class Pointer(NamedTuple):
     def end(self) -> int:
         return self.offset + self.nbytes
 
+    def overlaps(self, other: Pointer) -> bool:
+        """Whether the two have a byte in common."""
+        return self.space == other.space and self.offset < other.end and other.offset < self.end
+
 
 ViewKey: TypeAlias = TensorType | int | None
 
