@@ -64,6 +64,7 @@ def test_a_stamped_copy_differs_in_the_record_only(tmp_path: Path, release: str,
         "stable",
     )
     assert found.dated == date(old).releases
+    assert found.stamped_by.startswith("pteron")
 
 
 def test_the_record_decides_when_dating(tmp_path: Path) -> None:

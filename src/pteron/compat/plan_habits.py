@@ -55,10 +55,6 @@ class _Planned:
     def end(self) -> int:
         return self.start + self.size
 
-    def meets(self, other: _Planned) -> bool:
-        """Whether the two are alive at the same time."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def plan_habits(plan: ExecutionPlan) -> PlanHabits:
     """What the method's plan shows; nothing where it is not the default planner's for sure."""
@@ -101,8 +97,8 @@ def _owners(plan: ExecutionPlan) -> list[_Planned]:
     Empty where a tensor has memory of its own that nothing writes: what its place in the order is is not on record.
     """
     lives = _Lives(plan)
-    found = []
-    views = []
+    found: list[_Planned] = []
+    views: list[_Planned] = []
     for index, value in enumerate(plan.values or ()):
         val = value.val
         if isinstance(val, schema.Tensor) and val.allocation_info is not None:
@@ -112,8 +108,11 @@ def _owners(plan: ExecutionPlan) -> list[_Planned]:
                 start = val.allocation_info.memory_offset
                 tensor = _Planned(index, start, size, lives.first.get(index, 0), lives.last.get(index, lives.end))
                 (found if index in lives.written else views).append(tensor)
+    owners: dict[int, list[_Planned]] = {}
+    for tensor in found:
+        owners.setdefault(tensor.start, []).append(tensor)
     for view in views:
-        if not any(t.start <= view.start and view.end <= t.end and t.first <= view.first for t in found):
+        if not any(view.end <= owner.end and owner.first <= view.first for owner in owners.get(view.start, ())):
             return []
     return found
 
@@ -201,12 +200,13 @@ def _not_by_graph(planned: list[_Planned]) -> int | None:
 def _not_by_size(planned: list[_Planned]) -> int | None:
     """A tensor out of place among the largest ones, as far down as they all live at the same time."""
     end = 0
-    before: list[_Planned] = []
+    latest_first, earliest_last = -1, math.inf
     for tensor in sorted(planned, key=lambda tensor: (-tensor.size, -tensor.index)):
-        if not all(tensor.meets(other) for other in before):
+        if tensor.first > earliest_last or tensor.last < latest_first:
             return None
         if tensor.start != end:
             return tensor.index
-        before.append(tensor)
+        latest_first = max(latest_first, tensor.first)
+        earliest_last = min(earliest_last, tensor.last)
         end = tensor.end
     return None

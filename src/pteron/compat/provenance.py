@@ -15,7 +15,6 @@ from typing import Literal, get_args
 
 from packaging.version import InvalidVersion, Version
 
-import pteron
 from pteron.errors import FormatError
 from pteron.format.program import Program, read_program
 from pteron.format.source import FileSource
@@ -47,7 +46,7 @@ class Provenance:
     source_sha256: str = ""
     dated: tuple[str, ...] = ()
     file_sha256: str = ""
-    stamped_by: str = f"pteron {pteron.__version__}"
+    stamped_by: str = ""
 
     def to_json(self) -> str:
         """One JSON object with ``schema`` first; fields that are empty are left out."""

@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +61,7 @@ def stamp(
     program = read_program(buffer, file=name)
     if record.producer:
         minor(record.producer)
+    record = dataclasses.replace(record, stamped_by=_tool())
     if model is not None:
         record = dataclasses.replace(record, source_sha256=sha256(read_source(model)[0]))
     if not record.dated:
@@ -131,6 +133,13 @@ def _beside(program: Program, path: Path, record: Provenance) -> Stamped:
     record = dataclasses.replace(record, file_sha256=sha256(program.buffer))
     save_parts(target, [record.to_json().encode()])
     return Stamped(target, False, record)
+
+
+def _tool() -> str:
+    try:
+        return f"pteron {version('pteron')}"
+    except PackageNotFoundError:
+        return "pteron"
 
 
 def _same(target: Path, source: FileSource) -> bool:
