@@ -70,25 +70,29 @@ def libraries(sources: Sources, aten: dict[str, int]) -> dict[str, dict[str, int
 
     ``aten`` are the argument counts of the pinned torch (:mod:`release_facts.aten`).
     """
-    found = {name: _yaml_library(sources, paths, aten) for name, paths in YAML_LIBRARIES.items()}
+    found = {name: _sources_library(sources, paths, aten) for name, paths in YAML_LIBRARIES.items()}
     found["prim_ops"] = _prim_ops(sources)
     found["llm"] = _llm(sources)
     return found
 
 
-def _yaml_library(sources: Sources, paths: tuple[str, ...], aten: dict[str, int]) -> dict[str, int]:
+def _sources_library(sources: Sources, paths: tuple[str, ...], aten: dict[str, int]) -> dict[str, int]:
     text = next((text for text in map(sources.read, paths) if text is not None), None)
     if text is None:
         raise SystemExit(f"{sources.revision} has none of {', '.join(paths)}")
-    counts = {}
+    return {
+        name: (aten[name] if schema is None else schema_arguments(schema)) + 1
+        for name, schema in yaml_library(text).items()
+    }
+
+
+def yaml_library(text: str) -> dict[str, str | None]:
+    """Operators of a functions.yaml with their schemas, None where ATen has it."""
+    found: dict[str, str | None] = {}
     for entry in yaml.safe_load(text):
-        if "op" in entry:
-            name = entry["op"] if "::" in entry["op"] else f"aten::{entry['op']}"
-            counts[name] = aten[name] + 1
-        else:
-            name = entry["func"].split("(")[0]
-            counts[name if "::" in name else f"aten::{name}"] = schema_arguments(entry["func"]) + 1
-    return counts
+        name = entry["op"] if "op" in entry else entry["func"].split("(")[0]
+        found[name if "::" in name else f"aten::{name}"] = entry.get("func")
+    return found
 
 
 def _prim_ops(sources: Sources) -> dict[str, int]:

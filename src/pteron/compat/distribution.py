@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from pteron.compat.facts import Range, load_table
+from pteron.compat.requirements import ArgumentUse, MethodUse
 from pteron.format.scalar_type import ScalarType
 
 
@@ -18,8 +19,9 @@ class InputLimit:
     ``distribution`` is ``python`` for a limit of the Python binding, empty for one that every build has.
     ``role`` is ``input`` or ``output``, ``kind`` the argument's kind (``tensor``, ``double``, …), ``trait`` one of
     :class:`pteron.compat.requirements.ArgumentUse`'s traits and ``scalar_types`` its element types; empty ones match
-    everything. ``feature`` is a format feature instead, or ``external_data`` for any need of a .ptd file; then the
-    others are empty. ``outcome`` is ``crash`` or ``refused``, ``error`` ExecuTorch's code if there is one.
+    everything. ``without_memory`` limits it to arguments that have no planned memory. ``feature`` is a format feature
+    instead, or ``external_data`` for any need of a .ptd file; then the others are empty. ``outcome`` is ``crash`` or
+    ``refused``, ``error`` ExecuTorch's code if there is one.
     """
 
     id: str
@@ -30,19 +32,22 @@ class InputLimit:
     trait: str
     scalar_types: frozenset[ScalarType]
     feature: str
+    without_memory: bool
     outcome: str
     error: int | None
     sentence: str
     evidence: tuple[str, ...]
 
-    def matches(self, role: str, kind: str, traits: tuple[str, ...], scalar_type: ScalarType | None) -> bool:
-        """Whether an argument with these properties runs into the limit."""
+    def matches(self, argument: ArgumentUse, method: MethodUse) -> bool:
+        """Whether an input or output of the method runs into the limit."""
+        if self.without_memory and any(method.memory_plan) and "caller_memory" not in argument.traits:
+            return False
         return (
             not self.feature
-            and role == self.role
-            and self.kind in ("", kind)
-            and (not self.trait or self.trait in traits)
-            and (not self.scalar_types or scalar_type in self.scalar_types)
+            and argument.role == self.role
+            and self.kind in ("", argument.kind)
+            and (not self.trait or self.trait in argument.traits)
+            and (not self.scalar_types or argument.scalar_type in self.scalar_types)
         )
 
 
@@ -62,6 +67,7 @@ def _input_limit(row: Mapping[str, Any]) -> InputLimit:
         row.get("trait", ""),
         frozenset(ScalarType[name] for name in row.get("scalar_types", ())),
         row.get("feature", ""),
+        row.get("without_memory", False),
         row["outcome"],
         int(row["error"], 16) if row.get("error") else None,
         row["sentence"],

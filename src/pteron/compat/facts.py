@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from pteron.errors import UnsupportedError
+from pteron.format.scalar_type import ScalarType
 
 LINKED, LOADABLE, ABSENT = "linked", "loadable", "absent"
 
@@ -36,8 +37,8 @@ class Range:
         minor = minor_of(release) if isinstance(release, Version) else None
         if minor is None:
             return False
-        return (not self.since or minor >= minor_of(Version(self.since))) and (
-            not self.until or minor <= minor_of(Version(self.until))
+        return (not self.since or minor >= _minor_named(self.since)) and (
+            not self.until or minor <= _minor_named(self.until)
         )
 
     def __str__(self) -> str:
@@ -50,11 +51,11 @@ class Range:
 class Library:
     """An operator library of one release: ``wheel`` says whether the official wheel links it (``linked``), ships it as
     a separate library (``loadable``) or lacks it (``absent``); ``operators`` gives the entries of a call, the one for
-    the return included."""
+    the return included, or None where that is not known."""
 
     name: str
     wheel: str
-    operators: Mapping[str, int]
+    operators: Mapping[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,25 @@ class LibraryLink:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFacts:
-    """One release. ``backends`` maps the ids that the wheel registers to whether they can run there; ``evidence`` maps
-    a part of the facts to where it comes from."""
+    """One release.
+
+    ``commit`` is the upstream commit that the facts were read from, ``wheel_commit`` the one that the wheel says it was
+    built from. ``backends`` maps the ids that the wheel registers to whether they can run there. ``xnnpack`` has
+    ``payloads``, ``node_types`` and ``datatypes``, or is None where nobody has read the sources. ``refused_dtypes``
+    maps a library and an operator to float types that its kernel is known not to take; other kernels say nothing.
+    ``evidence`` maps a part of the facts to where it comes from.
+    """
 
     release: Version
     released: date
     commit: str
     torch: str
     wheel: str
+    wheel_commit: str
     libraries: Mapping[str, Library]
     backends: Mapping[str, bool]
-    xnnpack: Mapping[str, frozenset[str]]
+    xnnpack: Mapping[str, frozenset[str]] | None
+    refused_dtypes: Mapping[str, Mapping[str, frozenset[ScalarType]]]
     evidence: Mapping[str, str]
 
 
@@ -114,9 +123,15 @@ class Limit:
     evidence: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def minor_of(release: Version) -> Version:
     """The minor release that a release belongs to: 1.3 for 1.3.1."""
     return Version(f"{release.major}.{release.minor}")
+
+
+@lru_cache(maxsize=1024)
+def _minor_named(text: str) -> Version:
+    return minor_of(Version(text))
 
 
 def parse_release(text: str) -> Version:
@@ -161,6 +176,7 @@ def _release_facts(release: Version) -> ReleaseFacts:
         commit=raw["commit"],
         torch=raw["torch"],
         wheel=raw["wheel"],
+        wheel_commit=raw["wheel_commit"],
         libraries=MappingProxyType(
             {
                 name: Library(name, library["wheel"], MappingProxyType(library["operators"]))
@@ -168,7 +184,13 @@ def _release_facts(release: Version) -> ReleaseFacts:
             }
         ),
         backends=MappingProxyType(raw["backends"]),
-        xnnpack=MappingProxyType({name: frozenset(values) for name, values in raw["xnnpack"].items()}),
+        xnnpack=_sets(raw["xnnpack"]) if raw["xnnpack"] is not None else None,
+        refused_dtypes=MappingProxyType(
+            {
+                library: MappingProxyType({o: frozenset(ScalarType[t] for t in types) for o, types in table.items()})
+                for library, table in raw["refused_dtypes"].items()
+            }
+        ),
         evidence=MappingProxyType(raw["evidence"]),
     )
 
@@ -224,6 +246,10 @@ def library_links() -> Mapping[str, LibraryLink]:
             for row in load_table("libraries.json")["libraries"]
         }
     )
+
+
+def _sets(table: Mapping[str, list[str]]) -> Mapping[str, frozenset[str]]:
+    return MappingProxyType({name: frozenset(values) for name, values in table.items()})
 
 
 def _error(row: Mapping[str, Any]) -> int | None:

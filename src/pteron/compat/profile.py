@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,12 +33,15 @@ from pteron.compat.facts import (
 from pteron.compat.faults import Fault, faults
 from pteron.compat.operator_use import is_prim
 from pteron.format.declare import FlatbufferSchema
+from pteron.format.scalar_type import ScalarType
 from pteron.format.schema import SCHEMA
 
 __all__ = ["BackendSupport", "Profile", "build_profile", "load_profile", "profile_for", "releases"]
 
 XNNPACK = "XnnpackBackend"
 PRIM_OPS = "prim_ops"
+PORTABLE = "portable"
+OPTIMIZED = "optimized"
 CMAKE = "cmake"
 PYTHON = "python"
 _EVERY = Range("", "")
@@ -111,6 +114,18 @@ class Profile:
         keys = self.kernel_keys.get(operator)
         return self.has_operator(operator) and (keys is None or key in keys)
 
+    def refused_dtypes(self, operator: str) -> frozenset[ScalarType]:
+        """Float types that the operator's kernel is known not to take; empty where nothing is known.
+
+        Up to 0.7 such a call aborts the process, since 1.0 it fails with InvalidArgument (0x12).
+        """
+        facts = self.facts
+        if facts is None or operator not in self.operators:
+            return frozenset()
+        # Where both are linked, the optimized kernel takes the place of the portable one.
+        optimized = OPTIMIZED in self.libraries and operator in facts.libraries[OPTIMIZED].operators
+        return facts.refused_dtypes.get(OPTIMIZED if optimized else PORTABLE, {}).get(operator, frozenset())
+
     def support(self, feature: str) -> Support | None:
         """How the build treats a feature of :data:`pteron.compat.features.CATALOGUE`, where something is known beyond
         the feature's first release; a feature of an XNNPACK payload is asked for as ``xnnpack.<feature>``."""
@@ -139,7 +154,7 @@ class Profile:
         """Whether generated kernels refuse a call with another number of arguments; earlier ones misread it."""
         return self.limit("kernel.argument_count") is not None
 
-    @property
+    @cached_property
     def input_limits(self) -> tuple[InputLimit, ...]:
         """Inputs and outputs that the build, or the Python binding that drives it, cannot take."""
         return tuple(
@@ -150,7 +165,7 @@ class Profile:
             and limit.distribution in ("", self.distribution)
         )
 
-    @property
+    @cached_property
     def faults(self) -> tuple[Fault, ...]:
         """Faults of kernels and backends that this build has."""
         return tuple(
@@ -219,7 +234,7 @@ def build_profile(
     for name, library in facts.libraries.items() if facts is not None else ():
         if name in chosen or name == PRIM_OPS:
             table = prim if name == PRIM_OPS else operators
-            table.update((operator, frozenset({count})) for operator, count in library.operators.items())
+            table.update((operator, counts_of(count)) for operator, count in library.operators.items())
     return Profile(
         title,
         release,
@@ -233,9 +248,14 @@ def build_profile(
     )
 
 
+def counts_of(count: int | None) -> frozenset[int] | None:
+    """The accepted numbers of entries in a call, of an operator with one schema."""
+    return None if count is None else frozenset({count})
+
+
 def backend_support(identifier: str, available: bool, facts: ReleaseFacts | None) -> BackendSupport:
     """A backend as the release's sources implement it; only XNNPACK's insides are known."""
-    if identifier != XNNPACK or facts is None:
+    if identifier != XNNPACK or facts is None or facts.xnnpack is None:
         return BackendSupport(identifier, available, evidence=facts.evidence["backends"] if facts is not None else "")
     return BackendSupport(
         identifier,

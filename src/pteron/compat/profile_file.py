@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from pteron.compat.facts import release_facts, releases, resolve
 from pteron.compat.operator_use import is_prim
-from pteron.compat.profile import CMAKE, PRIM_OPS, Profile, build_profile
+from pteron.compat.profile import CMAKE, PRIM_OPS, Profile, build_profile, counts_of
 from pteron.compat.selected_operators import Selection, parse_selection
 from pteron.errors import FileAccessError, ProfileError, PteronError
 
@@ -155,7 +155,7 @@ def _select(profile: Profile, selection: Selection) -> Profile:
         for library in known.libraries.values():
             if library.name != PRIM_OPS:
                 for name, count in library.operators.items():
-                    counts.setdefault(name, frozenset({count}))
+                    counts.setdefault(name, counts_of(count))
     if selection.all_operators:
         operators: dict[str, frozenset[int] | None] = dict(profile.operators)
     else:
