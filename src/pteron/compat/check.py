@@ -1,0 +1,187 @@
+"""Checking files: read, work out what they need, judge them against builds; one file or many."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pteron.compat.case import Case, examine
+from pteron.compat.dating import ProducedBy
+from pteron.compat.judge import judge
+from pteron.compat.profile import profile_for, releases
+from pteron.compat.requirements import Requirements
+from pteron.compat.targets import Runtime, Target, targets
+from pteron.compat.verdict import Status, Verdict
+from pteron.errors import FileAccessError, PteronError, UnsupportedError
+from pteron.format.bundled_program import read_bundled_program
+from pteron.format.flat_tensor import TensorData, read_tensor_data
+from pteron.format.identify import FileKind, identify
+from pteron.format.limits import DEFAULT_LIMITS, Limits
+from pteron.format.program import Program, read_program
+from pteron.format.source import FileSource, read_source
+
+SUFFIXES = (".pte", ".bpte")
+_FILES_PER_WORKER = 100
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What was found about one file.
+
+    ``verdicts`` has one per build, by release or by the build's name. ``serving`` are the releases whose official
+    wheels run the file as it is. ``error`` says why the file could not be judged, and then the rest is empty;
+    ``missing`` is whether it is not there or no program at all.
+    """
+
+    file: str
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    produced_by: ProducedBy | None = None
+    requirements: Requirements | None = None
+    serving: tuple[str, ...] = ()
+    error: str = ""
+    missing: bool = False
+
+    @property
+    def worst(self) -> Status:
+        """The worst of the verdicts; ``incompatible`` for a file that could not be judged."""
+        if self.error:
+            return Status.INCOMPATIBLE
+        return max((v.status for v in self.verdicts.values()), key=_badness, default=Status.EXPECTED)
+
+    def fails(self, level: Status) -> bool:
+        """Whether some verdict is as bad as ``level`` or worse."""
+        return bool(self.error) or any(v.status.rank >= level.rank for v in self.verdicts.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what ``pteron check --format json`` has per file."""
+        return {
+            "file": self.file,
+            "error": self.error or None,
+            "missing": self.missing,
+            "produced_by": self.produced_by.to_dict() if self.produced_by is not None else None,
+            "serving": list(self.serving),
+            "verdicts": {name: verdict.to_dict() for name, verdict in self.verdicts.items()},
+        }
+
+
+def check(
+    source: FileSource | Program,
+    runtime: Runtime | Iterable[Runtime] | None = None,
+    *,
+    data: Sequence[FileSource | TensorData] = (),
+    produced_by: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> CheckResult:
+    """Judge one program: ``check("model.pte", runtime=">=1.2").verdicts["1.3.1"].status``.
+
+    ``source`` is a path, bytes or a program that was opened; a .bpte is judged by the program inside. ``runtime`` is as
+    in :func:`pteron.compat.targets.targets`, every known release by default. ``data`` are the .ptd files that the
+    program is going to run with. ``produced_by`` is the release that made it, if that is known; else it is dated.
+
+    Raises ``FormatError`` for a file that cannot be read, and ``UnsupportedError``, ``ProfileError`` or
+    ``FileAccessError`` for a runtime or release that is none.
+    """
+    program = source if isinstance(source, Program) else _read(source, limits)
+    given = [item if isinstance(item, TensorData) else read_tensor_data(item, limits=limits) for item in data]
+    return _judged(program.file, examine(program, given, produced_by=produced_by), targets(runtime))
+
+
+def check_file(
+    path: str, wanted: Sequence[Target], *, data: Sequence[FileSource] = (), produced_by: str | None = None
+) -> CheckResult:
+    """Like :func:`check`, but says in the result why a file cannot be judged instead of raising."""
+    given = [read_tensor_data(item) for item in data]
+    try:
+        program = _read(path, DEFAULT_LIMITS)
+    except PteronError as error:
+        return CheckResult(path, error=str(error), missing=isinstance(error, FileAccessError | UnsupportedError))
+    return _judged(path, examine(program, given, produced_by=produced_by), wanted)
+
+
+def check_files(
+    paths: Sequence[str],
+    wanted: Sequence[Target],
+    *,
+    data: Sequence[str] = (),
+    produced_by: str | None = None,
+    jobs: int | None = None,
+) -> Iterator[CheckResult]:
+    """The results of many files in order, as they come; ``jobs`` processes work (None: as many as pay off).
+
+    Nothing is kept, so memory stays flat however many files there are.
+    """
+    workers = jobs or min(os.cpu_count() or 1, len(paths) // _FILES_PER_WORKER)
+    if workers <= 1 or not all(target.described for target in wanted):
+        for path in paths:
+            yield check_file(path, wanted, data=data, produced_by=produced_by)
+        return
+    names = tuple(target.name for target in wanted)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (names, tuple(data), produced_by)) as pool:
+        yield from pool.map(_work, paths, chunksize=8)
+
+
+def find_programs(paths: Iterable[str]) -> tuple[str, ...]:
+    """The files named, and the .pte and .bpte files in the folders named, each once.
+
+    Raises ``FileAccessError`` for a folder that holds none.
+    """
+    files: dict[str, None] = {}
+    for path in paths:
+        if not Path(path).is_dir():
+            files[path] = None
+            continue
+        found = sorted(
+            str(Path(folder, name))
+            for folder, _, names in os.walk(path)
+            for name in names
+            if name.lower().endswith(SUFFIXES)
+        )
+        if not found:
+            raise FileAccessError(f"the folder {path} holds no .pte or .bpte file")
+        files.update(dict.fromkeys(found))
+    return tuple(files)
+
+
+_setting: tuple[tuple[Target, ...], tuple[str, ...], str | None] = ((), (), None)
+
+
+def _start(names: tuple[str, ...], data: tuple[str, ...], produced_by: str | None) -> None:
+    """Set a worker up; builds are named, because a profile is cheaper to make again than to send."""
+    global _setting
+    _setting = (targets(names), data, produced_by)
+
+
+def _work(path: str) -> CheckResult:
+    wanted, data, produced_by = _setting
+    return check_file(path, wanted, data=data, produced_by=produced_by)
+
+
+def _judged(file: str, case: Case, wanted: Sequence[Target]) -> CheckResult:
+    verdicts = {target.name: judge(case, target.profile, runtime=target.release) for target in wanted}
+    serving = []
+    for release in releases():
+        verdict = verdicts.get(str(release))
+        if verdict is None:
+            verdict = judge(case, profile_for(release))
+        if verdict.runs:
+            serving.append(str(release))
+    return CheckResult(file, verdicts, case.produced_by, case.requirements, tuple(serving))
+
+
+def _read(source: FileSource, limits: Limits) -> Program:
+    buffer, name = read_source(source)
+    kind = identify(buffer)
+    if kind is FileKind.BUNDLED_PROGRAM:
+        return read_bundled_program(buffer, limits=limits, file=name).program
+    if kind is FileKind.PTD:
+        raise UnsupportedError(f"{name}: this is tensor data, not a program; give it with --data beside its program")
+    return read_program(buffer, limits=limits, file=name)
+
+
+def _badness(status: Status) -> tuple[int, bool]:
+    return (status.rank, status is Status.BROKEN)
