@@ -56,7 +56,7 @@ def difference(actual: Any, expected: Any, case: Case) -> str:
 def run(case: Case) -> str:
     """Runs the recorded calls; the first difference or error in words, or an empty string."""
     try:
-        module = pteron.load(case.read(), data=case.read_data())
+        module = pteron.load(case.read(), data=case.read_data(), engine="reference")
         for number, call in enumerate(case.calls()):
             outputs = module[call.method](*call.inputs)
             # Training programs return gradients and parameters after the outputs that eager mode has.

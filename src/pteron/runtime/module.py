@@ -16,13 +16,15 @@ from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.format.source import FileSource
 from pteron.ops import REGISTRY, Registry
+from pteron.runtime.engines import ENGINES, EngineName, RunnableMethod, check_engine, load_method, plan_of
 from pteron.runtime.memory import SharedBuffers, every_memory_id, shared_state_ids
-from pteron.runtime.method import LoadedMethod, Settings
+from pteron.runtime.method import Settings
 from pteron.runtime.opening import open_program
 from pteron.runtime.values import external_tensors, fault_free
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
+    from pteron.runtime.onnx_engine.plan import MethodPlan
 
 
 class Module:
@@ -33,10 +35,21 @@ class Module:
     be shared by threads: calls of one method take turns, and state stays whole.
     """
 
-    def __init__(self, program: Program, settings: Settings, *, share_memory_arenas: bool | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        settings: Settings,
+        *,
+        share_memory_arenas: bool | None = None,
+        engine: EngineName = "reference",
+        threads: int | None = None,
+    ) -> None:
         self.program = program
         self._settings = settings
-        self._loaded: dict[str, LoadedMethod] = {}
+        self._engine = engine
+        self._threads = threads
+        self._loaded: dict[str, RunnableMethod] = {}
+        self._reasons: dict[str, str] = {}
         self._lock = threading.RLock()
         shared = shared_state_ids(program) if share_memory_arenas is None else frozenset[int]()
         if share_memory_arenas:
@@ -48,7 +61,7 @@ class Module:
         """Methods by name: inputs, outputs, memory plan, operators, backends."""
         return self.program.methods
 
-    def __getitem__(self, name: str) -> LoadedMethod:
+    def __getitem__(self, name: str) -> RunnableMethod:
         """The method of that name, prepared; raises ``MethodNotFoundError`` or ``LoadError``."""
         with self._lock:
             loaded = self._loaded.get(name)
@@ -57,11 +70,14 @@ class Module:
                 if method is None:
                     known = ", ".join(sorted(self.program.methods)) or "none"
                     raise MethodNotFoundError(f"{self.program.file}: no method {name!r}; it has {known}")
-                loaded = LoadedMethod(self.program, method, self._settings, self._shared)
+                engine = check_engine(self._engine)
+                loaded, self._reasons[name] = load_method(
+                    self.program, method, self._settings, self._shared, engine, self._threads
+                )
                 self._loaded[name] = loaded
             return loaded
 
-    def __getattr__(self, name: str) -> LoadedMethod:
+    def __getattr__(self, name: str) -> RunnableMethod:
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self.program.methods:
@@ -75,6 +91,11 @@ class Module:
     def __call__(self, *inputs: Any) -> list[Any]:
         """Run ``forward``."""
         return self["forward"](*inputs)
+
+    def plan(self) -> dict[str, MethodPlan]:
+        """For every method: the engine, the steps it runs in, and why any of them is not the fast engine's."""
+        with self._lock:
+            return {name: plan_of(self[name], self._reasons.get(name, "")) for name in self.program.methods}
 
     def reset(self) -> None:
         """Put the mutable state of every method back to what the file gives."""
@@ -96,6 +117,8 @@ def load(
     share_memory_arenas: bool | None = None,
     seed: int | None = None,
     verify: bool = True,
+    engine: EngineName = "auto",
+    threads: int | None = None,
 ) -> Module:
     """Load a program for running.
 
@@ -104,6 +127,8 @@ def load(
     lets all methods plan into the same buffers (as ExecuTorch's Module of that option), so that they share mutable
     state; by default they share what the file names as the same state in several methods, and False shares nothing.
     ``seed``: makes random operators repeatable. ``verify``: check the records before use, as ``pteron.open`` does.
+    ``engine``: ``onnxruntime`` is fast, ``reference`` runs the program's instructions one by one as written, ``auto``
+    takes the fast one where it is installed. ``threads``: how many it may use for one operator (all cores).
 
     Raises ``FormatError`` or ``VerificationError`` for a file that cannot be right, ``ExternalDataError`` for
     external weights that are missing or of another layout; what a method lacks (operators, backends) is raised when
@@ -114,7 +139,9 @@ def load(
     fault_free(program, external)
     _warn_of_extra(program, external)
     settings = Settings(MappingProxyType(external), operators, backends, seed)
-    return Module(program, settings, share_memory_arenas=share_memory_arenas)
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}, but must be one of {', '.join(ENGINES)}")
+    return Module(program, settings, share_memory_arenas=share_memory_arenas, engine=engine, threads=threads)
 
 
 def _external_data(data: FileSource | Iterable[FileSource]) -> dict[str, TensorEntry]:

@@ -116,6 +116,11 @@ def adaptive_avg_pool2d(b: Builder, self: Ref, output_size: Sequence[int]) -> Re
         return finish(b, reduced(b, "ReduceMean", x, [self.rank - 2, self.rank - 1], True), self.dtype)
     if self.dynamic:
         raise Declined("sizes that are not constants")
+    if x.dtype == FLOAT32 and all(s % c == 0 for s, c in zip(self.shape[-2:], counts, strict=True)):
+        kernel = [s // c for s, c in zip(self.shape[-2:], counts, strict=True)]
+        x = _planes(b, self, "AveragePool")
+        y = b.op("AveragePool", x, dtype=x.dtype, kernel_shape=kernel, strides=kernel)
+        return finish(b, _back(b, y, self), self.dtype)
     rows, columns = (_means(size, count) for size, count in zip(self.shape[-2:], counts, strict=True))
     y = b.op("MatMul", b.const(rows, x.dtype), x, dtype=x.dtype)
     return finish(b, b.op("MatMul", y, b.const(columns.T, x.dtype), dtype=x.dtype), self.dtype)

@@ -35,15 +35,24 @@ def _pair(builder: Builder, x: Number, y: Number) -> list[Ref]:
     return [builder.cast(v, dtype) if isinstance(v, Ref) else builder.const(v, dtype) for v in (x, y)]
 
 
+# Also written as ``.int`` by old exporters.
+_INTEGER_FORMS = frozenset({"add", "sub", "eq"})
+
+
+def _names(name: str) -> list[str]:
+    forms = ("Scalar", "int") if name in _INTEGER_FORMS else ("Scalar",)
+    return [f"executorch_prim::{name}.{form}" for form in forms]
+
+
 def _register_algebra(name: str, op_type: str) -> None:
-    @lowering(*(f"executorch_prim::{name}.{overload}" for overload in ("Scalar", "int")))
+    @lowering(*_names(name))
     def lower(builder: Builder, a: Number, b: Number) -> Ref:
         x, y = _pair(builder, a, b)
         return builder.op(op_type, x, y, dtype=x.dtype)
 
 
 def _register_comparison(name: str, op_type: str) -> None:
-    @lowering(*(f"executorch_prim::{name}.{overload}" for overload in ("Scalar", "int")))
+    @lowering(*_names(name))
     def lower(builder: Builder, a: Number, b: Number) -> Ref:
         return builder.op(op_type, *_pair(builder, a, b), dtype=BOOL)
 

@@ -22,7 +22,7 @@ _LAST = (1 << 63) - 1
 _POSITIONS = 1 << 20
 
 
-@lowering("aten::view_copy", "executorch_prim::et_view.default", "aten::_reshape_copy")
+@lowering("aten::view_copy", "executorch_prim::et_view.default")
 def view_copy(b: Builder, self: Ref, size: Sequence[Size], out: Sequence[Spec]) -> Ref:
     return b.reshape(self, size, out[0])
 

@@ -1,0 +1,98 @@
+"""Which engine runs a method: ONNX Runtime where it can, else the reference engine, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pteron.errors import LoadError, UnsupportedError
+from pteron.format.method import Method
+from pteron.format.program import Program
+from pteron.runtime.memory import SharedBuffers
+from pteron.runtime.method import LoadedMethod, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from pteron.runtime.onnx_engine.plan import MethodPlan
+
+EngineName = Literal["auto", "reference", "onnxruntime"]
+ENGINES: tuple[EngineName, ...] = ("auto", "reference", "onnxruntime")
+
+
+class RunnableMethod(Protocol):
+    """A method ready to run, by whichever engine."""
+
+    program: Program
+    method: Method
+
+    def __call__(self, *inputs: Any) -> list[Any]: ...
+
+    def execute(self, inputs: Sequence[Any], trace: Callable[[str, float], None] | None = None) -> list[Any]:
+        """Run once; ``trace`` is called with each step's name and seconds."""
+        ...
+
+    def reset(self) -> None:
+        """Put mutable state back to what the file gives."""
+        ...
+
+
+def check_engine(engine: str) -> EngineName:
+    """The engine that will be used for ``engine``: never ``auto``.
+
+    Raises ``ValueError`` for a name that is none, ``LoadError`` where ONNX Runtime is asked for and is not there;
+    ``auto`` then warns once and takes the reference engine.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}, but must be one of {', '.join(ENGINES)}")
+    if engine == "reference":
+        return "reference"
+    from pteron.runtime.onnx_engine import availability
+
+    problem = availability.problem()
+    if not problem:
+        return "onnxruntime"
+    if engine == "onnxruntime":
+        raise LoadError(problem)
+    availability.warn_once()
+    return "reference"
+
+
+def load_method(
+    program: Program,
+    method: Method,
+    settings: Settings,
+    shared: SharedBuffers | None,
+    engine: EngineName,
+    threads: int | None,
+) -> tuple[RunnableMethod, str]:
+    """The method prepared, and why it is not the fast engine's where it was asked for (else an empty string)."""
+    if engine == "reference":
+        return LoadedMethod(program, method, settings, shared), ""
+    reason = ""
+    if shared is not None:
+        reason = "state is shared between methods"
+    elif method.plan.delegates:
+        reason = f"delegates to {', '.join(method.backends)}"
+    else:
+        from pteron.graph.lift import lift
+        from pteron.runtime.onnx_engine.method import OnnxMethod
+
+        try:
+            graph = lift(program, method.name, external=settings.external, operators=settings.operators)
+        except UnsupportedError as error:
+            reason = str(error)
+        else:
+            fast = OnnxMethod(program, method, graph, settings.operators, seed=settings.seed, threads=threads)
+            return fast, ""
+    return LoadedMethod(program, method, settings, shared), reason
+
+
+def plan_of(loaded: RunnableMethod, reason: str) -> MethodPlan:
+    """The plan of a loaded method."""
+    from pteron.runtime.onnx_engine.plan import MethodPlan
+
+    if isinstance(loaded, LoadedMethod):
+        return MethodPlan(loaded.method.name, "reference", (), reason)
+    plan: MethodPlan = loaded.plan()  # type: ignore[attr-defined]
+    return plan

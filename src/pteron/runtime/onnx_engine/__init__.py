@@ -1,0 +1,1 @@
+"""The fast engine: graphs run by ONNX Runtime, with reference kernels for what it cannot do."""
