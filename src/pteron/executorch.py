@@ -29,7 +29,7 @@ from pteron.format.method import Method as MethodRecord
 from pteron.format.method import ValueInfo, value_info
 from pteron.format.source import FileSource
 from pteron.ops import REGISTRY
-from pteron.runtime.method import LoadedMethod
+from pteron.runtime.engines import RunnableMethod
 from pteron.runtime.module import Module, load
 
 __all__ = [
@@ -159,7 +159,7 @@ def _tensor_info(infos: Sequence[ValueInfo], index: int, kind: str) -> TensorInf
 class Method:
     """A method loaded from a program."""
 
-    def __init__(self, method: LoadedMethod) -> None:
+    def __init__(self, method: RunnableMethod) -> None:
         self._method = method
 
     @_official
