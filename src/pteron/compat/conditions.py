@@ -13,6 +13,7 @@ from typing import Any
 
 from pteron.backends.xnnpack.nodes import XNNFullyConnected, XNNGlobalAvgPooling2d, XNNNode
 from pteron.backends.xnnpack.values import XNNTensorValue
+from pteron.compat.features import is_contiguous, memory_order
 from pteron.format import schema
 from pteron.format.scalar_type import ScalarType
 
@@ -37,12 +38,12 @@ class Call:
 
     def tensor(self, index: int) -> schema.Tensor | None:
         """The argument if it is a tensor."""
-        value = self.arguments[index] if index < len(self.arguments) else None
+        value = self.arguments[index] if 0 <= index < len(self.arguments) else None
         return value if isinstance(value, schema.Tensor) else None
 
     def ints(self, index: int) -> tuple[int, ...]:
         """The argument's numbers if it is a list of them; members that are only known at run time are left out."""
-        value = self.arguments[index] if index < len(self.arguments) else None
+        value = self.arguments[index] if 0 <= index < len(self.arguments) else None
         if not isinstance(value, schema.IntList):
             return ()
         members = (self.values[i].val for i in value.items or () if 0 <= i < len(self.values))
@@ -123,6 +124,24 @@ def rank_zero(call: Call, parameters: Mapping[str, Any]) -> bool:
     """The tensor argument ``index`` has no dimensions."""
     tensor = call.tensor(parameters["index"])
     return tensor is not None and not tensor.sizes
+
+
+def dim_orders_differ(call: Call, parameters: Mapping[str, Any]) -> bool:
+    """The two tensor arguments ``indices`` lie in memory in different orders."""
+    a, b = (call.tensor(index) for index in parameters["indices"])
+    return a is not None and b is not None and memory_order(a) != memory_order(b)
+
+
+def written_row_by_row(call: Call, parameters: Mapping[str, Any]) -> bool:
+    """The tensor argument ``index`` does not lie in memory in the order of its dimensions."""
+    tensor = call.tensor(parameters["index"])
+    return tensor is not None and not is_contiguous(tensor)
+
+
+def static_result(call: Call, parameters: Mapping[str, Any]) -> bool:
+    """The tensor argument ``index``, whose size depends on the data, is static."""
+    tensor = call.tensor(parameters["index"])
+    return tensor is not None and tensor.shape_dynamism == schema.TensorShapeDynamism.STATIC
 
 
 def grows_static(call: Call, parameters: Mapping[str, Any]) -> bool:
@@ -242,13 +261,16 @@ CALL_CONDITIONS: Mapping[str, CallCondition] = {
         argument_dtype,
         argument_is_true,
         copies_other_dtype,
+        dim_orders_differ,
         grows_static,
         negative_member,
         rank_zero,
         resizes_to_operand,
         scalar_changes_dtype,
         shapes_differ,
+        static_result,
         takes_path,
+        written_row_by_row,
     )
 }
 NODE_CONDITIONS: Mapping[str, NodeCondition] = {

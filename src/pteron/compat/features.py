@@ -7,6 +7,7 @@ runtime/executor/tensor_parser_portable.cpp, schema/extended_header.cpp, v0.1.0 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,6 +54,8 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "The constant segment has a placeholder offset only: the program has no constants.",
         "0.4.0",
     ),
+    "constants.inline_oversized": ("A constant inside the flatbuffer has more bytes than its tensor.", "0.1.0"),
+    "constants.dim_order": ("Constants lie in memory in another order than that of their dimensions.", "0.1.0"),
     "state.initial": (
         "Mutable buffers start from data in the file.",
         _since("Program", "mutable_data_segments"),
@@ -141,7 +144,7 @@ def _uses(program: Program) -> Iterator[tuple[str, str]]:
     external = False
     for index, plan in enumerate(program.root.execution_plan or ()):
         path = f"execution_plan[{index}]"
-        for identifier, place in _plan(plan, path):
+        for identifier, place in _plan(plan, path, program.root.constant_buffer or ()):
             external = external or identifier.startswith("external.")
             yield identifier, place
     if external and program.root.named_data:
@@ -169,12 +172,37 @@ def _container(program: Program) -> Iterator[tuple[str, str]]:
         yield "named_data", "named_data"
 
 
-def _plan(plan: schema.ExecutionPlan, path: str) -> Iterator[tuple[str, str]]:
+def memory_order(tensor: schema.Tensor) -> tuple[int, ...]:
+    """The tensor's dimensions from the outermost in memory to the innermost; those of size 1 lie nowhere."""
+    sizes = tensor.sizes or ()
+    return tuple(dim for dim in tensor.dim_order or () if dim < len(sizes) and sizes[dim] != 1)
+
+
+def is_contiguous(tensor: schema.Tensor) -> bool:
+    """Whether the elements lie in memory in the order of the dimensions."""
+    order = memory_order(tensor)
+    return order == tuple(sorted(order))
+
+
+def _constant(tensor: schema.Tensor, buffers: tuple[schema.Buffer, ...], place: str) -> Iterator[tuple[str, str]]:
+    index = tensor.data_buffer_idx
+    if tensor.allocation_info is not None or not index:
+        return
+    if not is_contiguous(tensor):
+        yield "constants.dim_order", f"{place}.dim_order"
+    if index < len(buffers) and tensor.sizes is not None:
+        nbytes = math.prod(tensor.sizes) * tensor.scalar_type.itemsize
+        if len(buffers[index].storage or b"") > nbytes:
+            yield "constants.inline_oversized", f"{place}.data_buffer_idx"
+
+
+def _plan(plan: schema.ExecutionPlan, path: str, buffers: tuple[schema.Buffer, ...]) -> Iterator[tuple[str, str]]:
     for index, value in enumerate(plan.values or ()):
         val = value.val
         place = f"{path}.values[{index}].val"
         if isinstance(val, schema.Tensor):
             yield from _tensor(val, place)
+            yield from _constant(val, buffers, place)
         elif isinstance(val, schema.TensorList):
             yield "list.tensor", place
         elif isinstance(val, schema.OptionalTensorList):
