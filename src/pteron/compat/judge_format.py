@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from pteron.compat.case import Case
-from pteron.compat.facts import Support
+from pteron.compat.facts import Support, minor_of
 from pteron.compat.features import Feature
 from pteron.compat.profile import Profile
 from pteron.compat.rules import RULES
@@ -17,6 +17,8 @@ from pteron.format.verify import Severity
 _INLINE = ("constants.inline", "constants.no_segment")
 _DEVICE = ("device.tensor", "device.memory")
 _SHOWN_KEYS = 3
+_CONSTANTS_IN_ORDER = Version("1.2")
+"""The first release whose exporter writes constants in the order that their dim order says (exir/emit/_emitter.py)."""
 
 
 def format_reasons(case: Case, profile: Profile) -> Iterator[Reason]:
@@ -33,6 +35,7 @@ def format_reasons(case: Case, profile: Profile) -> Iterator[Reason]:
                 continue
             inline = True
         yield from _feature(feature, profile, profile.release)
+    yield from _constants(case)
     yield from _data(case, profile)
     limit = profile.limit("method.instructions")
     loop = case.requirements.feature("control.loop")
@@ -71,6 +74,15 @@ def _rule_for(feature: str, row: Support) -> str:
     if row.outcome == "ignored":
         return "PT-FM-015" if feature in _DEVICE else "PT-FM-005"
     return "PT-FM-002" if row.outcome == "refused" else "PT-FM-003"
+
+
+def _constants(case: Case) -> Iterator[Reason]:
+    """Exporters up to 1.1 wrote constants in another dim order wrongly, so no runtime reads them right."""
+    feature = case.requirements.feature("constants.dim_order")
+    wrong = [producer for producer in case.producers if minor_of(producer) < _CONSTANTS_IN_ORDER]
+    if feature is not None and wrong:
+        rule = RULES["PT-FM-016" if len(wrong) == len(case.producers) else "PT-FM-017"]
+        yield rule.reason(feature.place, producer=" or ".join(map(str, wrong)))
 
 
 def _data(case: Case, profile: Profile) -> Iterator[Reason]:

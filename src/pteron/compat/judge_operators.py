@@ -47,7 +47,8 @@ def fault_reason(found: FaultUse) -> Reason:
     """The reason for a known fault that the file runs into."""
     fault = found.fault
     if not fault.certain:
-        rule = "PT-OP-010"
+        everywhere = not fault.releases.since and not fault.releases.until and fault.outcome == "wrong"
+        rule = "PT-OP-015" if everywhere else "PT-OP-010"
     else:
         rule = "PT-OP-008" if fault.outcome == "wrong" else "PT-OP-009"
     ends = "" if not fault.releases.until else f" Releases after {fault.releases.until} do not have the fault."

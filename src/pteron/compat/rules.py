@@ -109,6 +109,18 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
     ("PT-FM-015", "device-ignored", _IF, "{fact}",
      "The file places tensors on a device, and this release does not know of devices. It runs if the backend copies "
      "the data itself.", _REEXPORT, "v1.3.0:schema/program.fbs"),
+    ("PT-FM-016", "constants-out-of-order", _NO,
+     "Constants are said to be in another dim order, and {producer} wrote them in the order of their dimensions.",
+     "Up to 1.1 the exporter wrote the elements of a channels-last constant in contiguous order and noted the "
+     "channels-last dim order beside them, so every runtime takes one element for another.",
+     "Export again with 1.2 or later, or keep constants contiguous.",
+     "v1.1.0:exir/emit/_emitter.py; changed in v1.2.0 (dim order and memory made to match)"),
+    ("PT-FM-017", "constants-order-unsure", _IF,
+     "Constants are in another dim order; if {producer} made the file, they were written in the wrong order.",
+     "Up to 1.1 the exporter wrote the elements of a channels-last constant in contiguous order and noted the "
+     "channels-last dim order beside them. Which release made this file is not known.",
+     "Say which release made the file with --produced-by, and compare results with eager PyTorch.",
+     "v1.1.0:exir/emit/_emitter.py; changed in v1.2.0 (dim order and memory made to match)"),
     # ---- operators
     ("PT-OP-001", "operator-missing", _NO, "{operator} has no kernel in {release}, in no library of it.",
      "The operator came to ExecuTorch's kernel libraries in a later release, or was taken out.",
@@ -164,6 +176,9 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "The kernel was written for fewer element types. Up to 0.7 such a call ends the process, since 1.0 it fails with "
      "0x12.", "Run the file on a release whose kernel takes the type, or export with another type.",
      "kernels/portable/cpu and kernels/optimized/cpu at each tag"),
+    ("PT-OP-015", "differs-from-eager", _TELL, "{operator}: {fact}",
+     "Every release's kernel gives other results than eager PyTorch for some numbers; it is not a matter of "
+     "compatibility.", "Compare with the runtime's own results.", _OBSERVED),
     # ---- backends
     ("PT-BE-001", "backend-not-linked", _IF, "{backend} is not in {build}.",
      "The file delegates to a backend that this build does not register.", "Link the backend.",
@@ -275,7 +290,7 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "pteron.lock"),
 )  # fmt: skip
 
-_WRONG_NUMBERS = frozenset({"PT-FM-003", "PT-FM-007", "PT-OP-006", "PT-OP-008", "PT-BE-007", "PT-BE-011"})
+_WRONG_NUMBERS = frozenset({"PT-FM-003", "PT-FM-007", "PT-FM-016", "PT-OP-006", "PT-OP-008", "PT-BE-007", "PT-BE-011"})
 
 RULES: dict[str, Rule] = {row[0]: Rule(*row, row[0] in _WRONG_NUMBERS) for row in _ROWS}
 """Every rule by id."""
