@@ -90,7 +90,8 @@ class Builder:
         self.weights: dict[str, WeightRecord] = {}
         self.arrays: dict[str, Array] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Ref] = {}
-        self._by_name: dict[str, Ref] = {}
+        # Results of operators, inputs and constants by name, with their shapes.
+        self._known: dict[str, Ref] = {}
         self._count = 0
         self._symbols = 0
 
@@ -123,9 +124,11 @@ class Builder:
     def _entered(self, ref: Ref, dtype: DType) -> Ref:
         """A value of the boundary as it is carried inside."""
         if ref.dtype == carrier(dtype):
-            return replace(ref, dtype=dtype)
-        inside = self.op("Cast", ref, dtype=dtype, shape=ref.shape, to=ELEMENT_TYPES[carrier(dtype)])
-        inside.dynamic, inside.data = ref.dynamic, ref.data
+            inside = replace(ref, dtype=dtype)
+        else:
+            inside = self.op("Cast", ref, dtype=dtype, shape=ref.shape, to=ELEMENT_TYPES[carrier(dtype)])
+            inside.dynamic, inside.data = ref.dynamic, ref.data
+        self._known[inside.name] = inside
         return inside
 
     def op(
@@ -176,7 +179,7 @@ class Builder:
         if ref is None:
             name = f"c{len(self.weights)}"
             self.weights[name] = WeightRecord(name, ELEMENT_TYPES[stored.dtype], stored.shape, stored.tobytes())
-            ref = self._constants[key] = Ref(name, stored.dtype, stored.shape, data=stored)
+            ref = self._constants[key] = self._known[name] = Ref(name, stored.dtype, stored.shape, data=stored)
         return replace(ref, dtype=array.dtype, data=array)
 
     # --- conversions
@@ -289,7 +292,16 @@ class Builder:
         results = list(result) if isinstance(result, list | tuple) else [result]
         if len(results) != len(specs):
             raise TypeError(f"the lowering of {entry.op} gives {len(results)} results instead of {len(specs)}")
-        return [None if r is None else self._typed(r, spec) for r, spec in zip(results, specs, strict=True)]
+        typed = [None if r is None else self._typed(r, spec) for r, spec in zip(results, specs, strict=True)]
+        self._known.update((ref.name, ref) for ref in typed if ref is not None)
+        return typed
+
+    def source(self, x: Ref, op_type: str) -> tuple[NodeRecord, list[Ref | None]] | None:
+        """The node that computes ``x``, if it is of that type, and its inputs as far as they are known."""
+        node = x.producer
+        if node is None or node.op_type != op_type:
+            return None
+        return node, [self._known.get(name) for name in node.inputs]
 
     def _typed(self, ref: Ref, spec: Spec) -> Ref:
         ref = self.cast(ref, spec.dtype)

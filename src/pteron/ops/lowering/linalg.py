@@ -5,8 +5,11 @@ A factor that is a transposed matrix becomes a flag of Gemm, so that a weight st
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import finish, operands, work_dtype
+from pteron.ops.lowering.model_bytes import MICROSOFT
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT32, FLOAT64, DType
 
@@ -51,7 +54,72 @@ def mm(b: Builder, self: Ref, mat2: Ref) -> Ref:
 @lowering("aten::bmm")
 def bmm(b: Builder, self: Ref, mat2: Ref) -> Ref:
     _check(self, mat2, 3)
-    return _product(b, self, mat2)
+    factor = _peeled(b, mat2) if work_dtype(self.dtype) == FLOAT32 else None
+    if factor is None or self.dynamic:
+        return _product(b, self, mat2)
+    (x,) = operands(b, self, dtype=self.dtype)
+    left = b.op("Reshape", x, b.ints([*factor.lead, *self.shape[1:]]), dtype=FLOAT32)
+    y = b.op(
+        "FusedMatMul",
+        left,
+        factor.matrix,
+        dtype=FLOAT32,
+        domain=MICROSOFT,
+        alpha=factor.scale,
+        transB=int(factor.turned),
+    )
+    return finish(b, b.op("Reshape", y, b.ints([*self.shape[:2], mat2.shape[2]]), dtype=FLOAT32), self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    """A batch of matrices as it was before it was transposed, scaled, and repeated; ``lead`` is the batch's shape."""
+
+    matrix: Ref
+    lead: tuple[int, ...]
+    scale: float
+    turned: bool
+
+
+def _peeled(b: Builder, x: Ref) -> _Factor | None:
+    """What the second factor of attention's products is made of.
+
+    Exporters transpose and scale the keys, and repeat them for every head that shares them. Each of that would copy
+    a whole cache; the product does it on the way.
+    """
+    lead, scale, turned, expanded = x.shape[:-2], 1.0, False, False
+    gained = False
+    while not x.dynamic and x.dtype == FLOAT32:
+        found = next(((name, s) for name in _TRANSPARENT if (s := b.source(x, name))), None)
+        if found is None:
+            break
+        name, (node, inputs) = found
+        inner = inputs[0]
+        if inner is None or inner.dynamic or inner.rank < 2 or inner.dtype != FLOAT32:
+            break
+        if name == "Transpose":
+            if node.attributes["perm"] != [*range(inner.rank - 2), inner.rank - 1, inner.rank - 2]:
+                break
+            turned, gained = not turned, True
+        elif name == "Mul":
+            number = inputs[1].data if inputs[1] is not None else None
+            if number is None or number.size != 1 or inner.shape != x.shape:
+                break
+            scale *= float(number.item())
+            gained = True
+        elif inner.shape[-2:] != x.shape[-2:] or (name == "Expand" and (expanded or inner.rank != x.rank)):
+            break
+        elif name == "Expand":
+            expanded = gained = True
+        elif expanded and inner.shape[:-2] != x.shape[:-2]:
+            break
+        else:
+            lead = inner.shape[:-2]
+        x = inner
+    return _Factor(x, lead, scale, turned) if gained else None
+
+
+_TRANSPARENT = ("Reshape", "Transpose", "Mul", "Expand")
 
 
 def _matrices(dtype: DType) -> None:

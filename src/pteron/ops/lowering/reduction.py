@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from pteron.format.scalar_type import ScalarType
 from pteron.ops.dims import wrap_dims
 from pteron.ops.lowering.builder import Builder, Ref, Spec
@@ -12,6 +14,7 @@ from pteron.ops.lowering.elementwise import INT32, finish, operands
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT32, INT64, DType, is_floating, is_integral
 
+UINT8 = np.dtype(np.uint8)
 Dims = Sequence[int] | None
 
 
@@ -151,9 +154,11 @@ _register_with_index("min", "ReduceMin", "ArgMin")
 
 
 def _any(b: Builder, self: Ref, axes: list[int], keepdim: bool, out: Sequence[Spec]) -> Ref:
-    # A sum rather than a maximum: of no elements it is 0.
-    some = b.cast(b.cast(self, BOOL), INT64)
-    return b.cast(b.cast(reduced(b, "ReduceSum", some, axes, keepdim), BOOL), out[0].dtype)
+    # Where there may be no elements, a sum rather than a maximum: it is 0 then.
+    filled = not self.dynamic and 0 not in self.shape
+    some = b.cast(b.cast(self, BOOL), UINT8 if filled else INT64)
+    found = reduced(b, "ReduceMax" if filled else "ReduceSum", some, axes, keepdim)
+    return b.cast(b.cast(found, BOOL), out[0].dtype)
 
 
 @lowering("aten::any.dim")

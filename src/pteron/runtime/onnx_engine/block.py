@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pteron.graph.ir import Block, Constant, Graph, Node, Return, State, Value, terminator_operands, values_in
+from pteron.ops.lowering import Declined
 from pteron.ops.registry import Registry
 from pteron.runtime.onnx_engine.model import Lowerer, SegmentModel
 from pteron.runtime.onnx_engine.partition import inputs_of, outputs_of, partition
@@ -76,10 +77,13 @@ def prepare(engine: Engine, block: Block) -> PreparedBlock:
     used = {value for node in block.nodes for value in node.inputs()}
     used.update(v for operand in terminator_operands(block.terminator) for v in values_in(operand))
     lowerer = Lowerer(engine.operators, engine.constants, used)
-    for node in block.nodes:
-        if node not in engine.refused:
-            engine.refused[node] = lowerer.refusal(node)
     opened: dict[tuple[Node, ...], tuple[SegmentModel, Any]] = {}
+    whole = _whole(engine, block, lowerer)
+    if whole is None:
+        engine.refused.update((node, lowerer.refusal(node)) for node in block.nodes)
+    else:
+        engine.refused.update(dict.fromkeys(block.nodes, ""))
+        opened[tuple(block.nodes)] = whole
     while True:
         segments = partition(block, lambda node: not engine.refused[node])
         # A segment whose results nobody reads has nothing to do.
@@ -87,6 +91,19 @@ def prepare(engine: Engine, block: Block) -> PreparedBlock:
         segments = [s for s, needed in zip(segments, read, strict=True) if not s[0] or outputs_of(s[1], needed)]
         if _open(engine, block, segments, lowerer, opened):
             return _steps(engine, block, segments, opened)
+
+
+def _whole(engine: Engine, block: Block, lowerer: Lowerer) -> tuple[SegmentModel, Any] | None:
+    """The block as one segment, which is the usual case, or None where a node must be left out."""
+    everything = [(True, list(block.nodes))]
+    results = outputs_of(block.nodes, _needed(block, everything)[0])
+    if not results:
+        return None
+    try:
+        model = lowerer.model(block.nodes, inputs_of(block.nodes), results)
+        return model, open_session(model, threads=engine.threads)
+    except (Declined, Unsupported):
+        return None
 
 
 def _needed(block: Block, segments: list[tuple[bool, list[Node]]]) -> list[set[Value]]:
