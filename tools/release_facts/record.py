@@ -60,7 +60,9 @@ def wheel_facts(
     files = {name: [packaged / path for path in paths] for name, paths in YAML_LIBRARIES.items()}
     lists: Lists = {}
     for name in ("portable", "portable_custom", "quantized"):
-        text = next(path.read_text() for path in files[name] if path.exists())
+        text = next((path.read_text() for path in files[name] if path.exists()), None)
+        if text is None:
+            raise SystemExit(f"{packaged} has none of {', '.join(YAML_LIBRARIES[name])}; give --upstream")
         # The schemas in the lists stand for operators that the wheel does not register.
         lists[name] = {
             operator: None if schema is None else schema_arguments(schema) + 1
