@@ -5,9 +5,13 @@ A test that records a property ``table: <title>`` gives one row of a further tab
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import settings
+
+# Tests leave the user's cache alone; those of the cache have one of their own.
+os.environ["PTERON_CACHE"] = "0"
 
 # Time limits of single examples would fail on a busy machine; nothing is asserted about speed in tests.
 settings.register_profile("pteron", deadline=None)

@@ -65,8 +65,12 @@ def load_method(
     shared: SharedBuffers | None,
     engine: EngineName,
     threads: int | None,
+    cache: bool,
 ) -> tuple[RunnableMethod, str]:
-    """The method prepared, and why it is not the fast engine's where it was asked for (else an empty string)."""
+    """The method prepared, and why it is not the fast engine's where it was asked for (else an empty string).
+
+    ``threads`` and ``cache`` (whether optimised models are kept on disk) are the fast engine's.
+    """
     if engine == "reference":
         return LoadedMethod(program, method, settings, shared), ""
     reason = ""
@@ -76,6 +80,7 @@ def load_method(
         reason = f"delegates to {', '.join(method.backends)}"
     else:
         from pteron.graph.lift import lift
+        from pteron.runtime.onnx_engine.cache import default_cache
         from pteron.runtime.onnx_engine.method import OnnxMethod
 
         try:
@@ -83,7 +88,15 @@ def load_method(
         except UnsupportedError as error:
             reason = str(error)
         else:
-            fast = OnnxMethod(program, method, graph, settings.operators, seed=settings.seed, threads=threads)
+            fast = OnnxMethod(
+                program,
+                method,
+                graph,
+                settings.operators,
+                seed=settings.seed,
+                threads=threads,
+                cache=default_cache() if cache else None,
+            )
             return fast, ""
     return LoadedMethod(program, method, settings, shared), reason
 

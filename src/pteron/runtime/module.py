@@ -43,11 +43,13 @@ class Module:
         share_memory_arenas: bool | None = None,
         engine: EngineName = "reference",
         threads: int | None = None,
+        cache: bool = True,
     ) -> None:
         self.program = program
         self._settings = settings
         self._engine = engine
         self._threads = threads
+        self._cache = cache
         self._loaded: dict[str, RunnableMethod] = {}
         self._reasons: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -72,7 +74,7 @@ class Module:
                     raise MethodNotFoundError(f"{self.program.file}: no method {name!r}; it has {known}")
                 engine = check_engine(self._engine)
                 loaded, self._reasons[name] = load_method(
-                    self.program, method, self._settings, self._shared, engine, self._threads
+                    self.program, method, self._settings, self._shared, engine, self._threads, self._cache
                 )
                 self._loaded[name] = loaded
             return loaded
@@ -119,6 +121,7 @@ def load(
     verify: bool = True,
     engine: EngineName = "auto",
     threads: int | None = None,
+    cache: bool = True,
 ) -> Module:
     """Load a program for running.
 
@@ -129,6 +132,7 @@ def load(
     ``seed``: makes random operators repeatable. ``verify``: check the records before use, as ``pteron.open`` does.
     ``engine``: ``onnxruntime`` is fast, ``reference`` runs the program's instructions one by one as written, ``auto``
     takes the fast one where it is installed. ``threads``: how many it may use for one operator (all cores).
+    ``cache``: keep optimised models on disk, so that opening a file again takes less time (``PTERON_CACHE``).
 
     Raises ``FormatError`` or ``VerificationError`` for a file that cannot be right, ``ExternalDataError`` for
     external weights that are missing or of another layout; what a method lacks (operators, backends) is raised when
@@ -141,7 +145,9 @@ def load(
     settings = Settings(MappingProxyType(external), operators, backends, seed)
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, but must be one of {', '.join(ENGINES)}")
-    return Module(program, settings, share_memory_arenas=share_memory_arenas, engine=engine, threads=threads)
+    return Module(
+        program, settings, share_memory_arenas=share_memory_arenas, engine=engine, threads=threads, cache=cache
+    )
 
 
 def _external_data(data: FileSource | Iterable[FileSource]) -> dict[str, TensorEntry]:

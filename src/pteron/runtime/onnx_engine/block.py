@@ -11,6 +11,7 @@ import numpy as np
 from pteron.graph.ir import Block, Constant, Graph, Node, Return, State, Value, terminator_operands, values_in
 from pteron.ops.lowering import Declined
 from pteron.ops.registry import Registry
+from pteron.runtime.onnx_engine.cache import Cache
 from pteron.runtime.onnx_engine.model import Lowerer, SegmentModel
 from pteron.runtime.onnx_engine.partition import inputs_of, outputs_of, partition
 from pteron.runtime.onnx_engine.plan import PlanEntry
@@ -29,6 +30,7 @@ class Engine:
     rng: np.random.Generator
     where: str
     threads: int | None
+    cache: Cache | None = None
     slots: dict[Value, int] = field(default_factory=dict)
     refused: dict[Node, str] = field(default_factory=dict)
     constants: dict[Value, Constant] = field(default_factory=dict)
@@ -101,7 +103,7 @@ def _whole(engine: Engine, block: Block, lowerer: Lowerer) -> tuple[SegmentModel
         return None
     try:
         model = lowerer.model(block.nodes, inputs_of(block.nodes), results)
-        return model, open_session(model, threads=engine.threads)
+        return model, open_session(model, threads=engine.threads, cache=engine.cache)
     except (Declined, Unsupported):
         return None
 
@@ -130,7 +132,7 @@ def _open(
             continue
         model = lowerer.model(nodes, inputs_of(nodes), outputs_of(nodes, needed))
         try:
-            session = open_session(model, threads=engine.threads)
+            session = open_session(model, threads=engine.threads, cache=engine.cache)
         except Unsupported as refusal:
             named = model.labels.get(refusal.label)
             for node in [named] if named is not None else nodes:

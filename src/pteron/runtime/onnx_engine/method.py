@@ -17,6 +17,7 @@ from pteron.ops.promotion import Array
 from pteron.ops.registry import Registry
 from pteron.runtime import signature
 from pteron.runtime.onnx_engine.block import Engine, PreparedBlock, prepare
+from pteron.runtime.onnx_engine.cache import Cache
 from pteron.runtime.onnx_engine.plan import MethodPlan
 from pteron.runtime.onnx_engine.session import run_error
 from pteron.runtime.onnx_engine.steps import BoundStep, Env, SessionStep
@@ -40,12 +41,13 @@ class OnnxMethod:
         *,
         seed: int | None = None,
         threads: int | None = None,
+        cache: Cache | None = None,
     ) -> None:
         self.program = program
         self.method = method
         self.graph = graph
         where = f"{program.file}, method {method.name!r}"
-        self._engine = Engine(graph, operators, np.random.default_rng(seed), where, threads)
+        self._engine = Engine(graph, operators, np.random.default_rng(seed), where, threads, cache)
         self._infos = [info for info in method.inputs if info.kind == "tensor"]
         self._lock = threading.RLock()
         self._prepared: dict[str, PreparedBlock] = {}

@@ -29,7 +29,7 @@ class SegmentModel:
     """One segment as a model.
 
     ``inputs`` and ``outputs`` are values of the graph under their names in the model. ``in_memory`` are weights that
-    the session must be given by name; the others lie in files of the folder ``folder``. ``in_place`` maps names of
+    the session must be given by name; the others lie in ``files`` of the folder ``folder``. ``in_place`` maps names of
     outputs to the inputs whose memory they may overwrite. ``labels`` are graph nodes by the name of their ONNX nodes.
     """
 
@@ -38,6 +38,7 @@ class SegmentModel:
     outputs: tuple[tuple[str, Value], ...]
     in_memory: Mapping[str, Array]
     folder: str
+    files: tuple[Path, ...]
     in_place: Mapping[str, str]
     labels: Mapping[str, Node]
 
@@ -92,7 +93,9 @@ class Lowerer:
             source = builder.overwrites(name, _IN_PLACE)
             if source:
                 in_place[name] = source
-        return SegmentModel(content, tuple(named), tuple(results), place.in_memory(), place.folder, in_place, labels)
+        return SegmentModel(
+            content, tuple(named), tuple(results), place.in_memory(), place.folder, tuple(place.files), in_place, labels
+        )
 
     def _leaf(self, builder: Builder, value: Value, name: str) -> Ref:
         constant = self._constants.get(value)
@@ -147,12 +150,15 @@ class _Files:
         self.folder = ""
         by_name = {f"v.{value.name}": constant for value, constant in constants.items()}
         self._mapped: set[str] = set()
+        self.files: list[Path] = []
         for name in builder.arrays:
             constant = by_name.get(name)
             path = _file_of(constant)
             if constant is None or path is None or (self.folder and str(path.parent) != self.folder):
                 continue
             self.folder = str(path.parent)
+            if path not in self.files:
+                self.files.append(path)
             record = builder.weights[name]
             builder.weights[name] = WeightRecord(
                 name, record.element_type, record.shape, None, path.name, constant.offset or 0, record.length

@@ -11,6 +11,7 @@ import numpy as np
 from pteron.errors import ExecutionError
 from pteron.ops.promotion import BFLOAT16
 from pteron.runtime.onnx_engine.availability import runtime
+from pteron.runtime.onnx_engine.cache import Cache
 from pteron.runtime.onnx_engine.model import SegmentModel
 
 _NODE = re.compile(r"(?:with name|Name:)\s*'?(?:\w+/)?(n\d+)")
@@ -24,25 +25,54 @@ class Unsupported(Exception):  # noqa: N818 - the engine goes on without
         self.label = label
 
 
-def open_session(model: SegmentModel, *, threads: int | None, prepack: bool = True) -> Any:
+def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | None = None) -> Any:
     """A session of the model on the CPU; raises :class:`Unsupported`.
 
-    Weights in the program's file are mapped from there. ``threads``: for one operator, None for all cores.
+    Weights in the program's file are mapped from there. ``threads``: for one operator, None for all cores. ``cache``
+    is where an optimised model is looked up, and put.
     """
+    key = cache.key(model) if cache else None
+    if cache is None or key is None:
+        return _open(model, _options(model, threads))
+    known = cache.find(key)
+    if known is not None:
+        options = _options(None, threads)
+        options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            return runtime().InferenceSession(str(known), options, providers=["CPUExecutionProvider"])
+        except Exception:  # gone since it was found, or not for this machine after all
+            return _open(model, _options(model, threads))
+    try:
+        with cache.writing(key) as draft:
+            options = _options(model, threads)
+            if draft is not None:
+                options.optimized_model_filepath = str(draft / "model.onnx")
+                prefix = "session.optimized_model_external_initializers_"
+                options.add_session_config_entry(f"{prefix}file_name", "weights.bin")
+                options.add_session_config_entry(f"{prefix}min_size_in_bytes", "1024")
+            return _open(model, options)
+    except Unsupported:
+        # Writing may be what failed (a full disk): what counts is whether the model opens without.
+        return _open(model, _options(model, threads))
+
+
+def _options(model: SegmentModel | None, threads: int | None) -> Any:
     ort = runtime()
     options = ort.SessionOptions()
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if not prepack:
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    if model.folder:
+    if model is not None and model.folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", model.folder)
-    if model.in_memory:
+    if model is not None and model.in_memory:
         _give(ort, options, model.in_memory)
+    return options
+
+
+def _open(model: SegmentModel, options: Any) -> Any:
     try:
-        return ort.InferenceSession(model.bytes, options, providers=["CPUExecutionProvider"])
+        return runtime().InferenceSession(model.bytes, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         message = " ".join(str(error).split())
         found = _NODE.search(message)
