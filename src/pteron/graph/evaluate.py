@@ -66,6 +66,21 @@ def store(type: TensorType, result: Any) -> NDArray[Any]:
     return stored
 
 
+def run_node(
+    node: Node, operands: dict[str, Any], operators: Registry = REGISTRY, rng: np.random.Generator | None = None
+) -> list[Any]:
+    """The contents of a node's outputs, for contents of its operands; delegates excepted.
+
+    Raises ``KernelError`` where the operator refuses them, and whatever NumPy raises.
+    """
+    if node.op == COPY_INDEX:
+        return [_copy_index(node.output.tensor_type, **operands)]
+    operator = operators.by_functional(node.op)
+    if operator is None:
+        raise KernelError("there is no such operator")
+    return _call(operator, node, operands, rng)
+
+
 class _Evaluation:
     def __init__(
         self,
@@ -126,18 +141,13 @@ class _Evaluation:
 
     def _results(self, node: Node, values: dict[Value, Any]) -> list[Any]:
         operands = {name: _read(operand, values) for name, operand in node.operands.items()}
-        if node.op == COPY_INDEX:
-            return [_copy_index(node.output.tensor_type, **operands)]
-        if node.op.startswith(DELEGATE):
-            if self.delegate is None:
-                raise KernelError("nothing to run delegates with was given")
-            types = [value.tensor_type for value in node.outputs]
-            results = self.delegate(node, operands["args"], types)
-            return [store(type, result) for type, result in zip(types, results, strict=True)]
-        operator = self.operators.by_functional(node.op)
-        if operator is None:
-            raise KernelError("there is no such operator")
-        return _call(operator, node, operands, self.rng)
+        if not node.op.startswith(DELEGATE):
+            return run_node(node, operands, self.operators, self.rng)
+        if self.delegate is None:
+            raise KernelError("nothing to run delegates with was given")
+        types = [value.tensor_type for value in node.outputs]
+        results = self.delegate(node, operands["args"], types)
+        return [store(type, result) for type, result in zip(types, results, strict=True)]
 
     def _step(self) -> None:
         self.left -= 1
@@ -148,7 +158,7 @@ class _Evaluation:
         return ExecutionError(f"graph {self.graph.name}, {node.source or 'a node'} ({node.op}): {problem}")
 
 
-def _call(operator: Operator, node: Node, operands: dict[str, Any], rng: np.random.Generator) -> list[Any]:
+def _call(operator: Operator, node: Node, operands: dict[str, Any], rng: np.random.Generator | None) -> list[Any]:
     first = node.outputs[0].type if node.outputs else None
     arguments: dict[str, Any] = {"rng": rng, "out_dtype": first.dtype if isinstance(first, TensorType) else None}
     written: list[NDArray[Any]] = []

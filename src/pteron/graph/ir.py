@@ -222,12 +222,14 @@ class State:
     """Mutable state: ``value`` at the start of a call; ``initial`` is its content when loaded (None: zeros).
 
     ``memory`` is the memory id and byte offset of planned state: methods that share planned buffers share the state
-    that both have there.
+    that both have there. ``shared`` says that other methods see it, so that it is needed even where this one does not
+    read it.
     """
 
     value: Value
     initial: NDArray[Any] | int | float | bool | None = None
     memory: tuple[int, int] | None = None
+    shared: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -9,7 +9,7 @@ engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,14 @@ def lift(
     expand: Expand | None = None,
     external: Mapping[str, TensorEntry] = _NO_DATA,
     operators: Registry = REGISTRY,
+    shared: Collection[int] = (),
 ) -> Graph:
     """The graph of one method.
 
     ``expand`` turns a delegate's payload into nodes; without it a delegate call is one node ``delegate::<id>``.
     ``external`` are the entries of the .ptd files that belong to the program, ``operators`` where kernels and their
-    schemas are looked up.
+    schemas are looked up. ``shared`` are memory ids of planned buffers that other methods use as well: whatever the
+    method's tensors hold there is state.
 
     Raises ``MethodNotFoundError``; ``UnsupportedError`` for what a graph cannot say exactly; and what loading the
     method would raise as well: ``FormatError``, ``LimitError``, ``LoadError``, ``MissingOperatorError`` and
@@ -51,4 +53,4 @@ def lift(
     if described is None:
         known = ", ".join(sorted(program.methods)) or "none"
         raise MethodNotFoundError(f"{program.file}: no method {method!r}; it has {known}")
-    return lift_plan(Plan(program, described, operators, external), expand)
+    return lift_plan(Plan(program, described, operators, external), expand, frozenset(shared))

@@ -36,10 +36,11 @@ from pteron.graph.lift.regions import Pointer, Space
 class MethodLift:
     """Lifts one method; :meth:`run` gives the graph."""
 
-    def __init__(self, plan: Plan, expand: Expand | None) -> None:
+    def __init__(self, plan: Plan, expand: Expand | None, shared: frozenset[int]) -> None:
         self.plan = plan
         self.graph = Graph(plan.method.name)
         self._expand = expand
+        self._shared = shared
         self._ranges = basic_blocks(plan)
         self._aliases = entry_aliases(plan, self._ranges)
         self._state_keys: list[Key] = []
@@ -118,7 +119,7 @@ class MethodLift:
                 memory = (int(place.space.key), place.offset)
             initial, name = self._initial(place, type)
         value = self.graph.value(type, name or f"state{len(self.graph.states)}")
-        self.graph.states.append(State(value, initial, memory))
+        self.graph.states.append(State(value, initial, memory, memory is not None and memory[0] in self._shared))
         self._state_keys.append(key)
         return value
 
@@ -220,6 +221,7 @@ class MethodLift:
 
     def _lift_block(self, block: BlockLift, instructions: Range) -> None:
         if block.entry:
+            self._take_shared_state(block)
             self._take_inputs(block)
         for number in range(instructions.start, instructions.end):
             block.number = number
@@ -254,6 +256,13 @@ class MethodLift:
         if not fits:
             raise block.unsupported(f"the condition of a jump must be bool, not {condition!r}")
         return Branch(condition, *targets)
+
+    def _take_shared_state(self, block: BlockLift) -> None:
+        for slot in self.plan.slots:
+            if isinstance(slot, PlanTensor) and slot.type.nbytes:
+                space = slot.pointer.space
+                if space.kind == "arena" and space.key in self._shared:
+                    block.read_tensor(slot)
 
     def _take_inputs(self, block: BlockLift) -> None:
         for info in self.plan.method.inputs:
@@ -301,9 +310,9 @@ class MethodLift:
         return argument
 
 
-def lift_plan(plan: Plan, expand: Expand | None) -> Graph:
-    """The graph of a plan."""
-    return MethodLift(plan, expand).run()
+def lift_plan(plan: Plan, expand: Expand | None, shared: frozenset[int]) -> Graph:
+    """The graph of a plan; see :func:`pteron.graph.lift.lift`."""
+    return MethodLift(plan, expand, shared).run()
 
 
 def _jumps(block: Block) -> tuple[Jump, ...]:

@@ -1,0 +1,168 @@
+"""Quantisation: brings ``dequantize`` and ``quantize`` next to the operators that compute.
+
+An engine makes an integer kernel of ``dequantize → operator → quantize`` where nothing stands between. So what only
+moves elements (reshapes, permutations, slices, concatenation) is made to move the integers: ``dequantize`` goes behind
+it and ``quantize`` before it, which is exact. A ``quantize`` that undoes the ``dequantize`` before it goes away.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from pteron.graph.ir import Block, Graph, Node, Operand, TensorType, Value
+from pteron.graph.passes.rewrite import Uses, moves_elements, permutation, substitute
+
+_LIBRARY = "quantized_decomposed::"
+QUANTIZE = frozenset((f"{_LIBRARY}quantize_per_tensor", f"{_LIBRARY}quantize_per_tensor.tensor"))
+PER_CHANNEL = f"{_LIBRARY}dequantize_per_channel"
+DEQUANTIZE = frozenset((f"{_LIBRARY}dequantize_per_tensor", f"{_LIBRARY}dequantize_per_tensor.tensor", PER_CHANNEL))
+
+KEEPS_COUNT = frozenset(
+    (
+        "aten::alias_copy",
+        "aten::clone",
+        "aten::flip",
+        "aten::permute_copy",
+        "aten::squeeze_copy.dim",
+        "aten::squeeze_copy.dims",
+        "aten::transpose_copy.int",
+        "aten::unsqueeze_copy",
+        "aten::view_copy",
+        "dim_order_ops::_clone_dim_order",
+    )
+)
+"""Operators whose result holds the elements of ``self``, each once."""
+
+MOVES = KEEPS_COUNT | {"aten::select_copy.int", "aten::slice_copy.Tensor"}
+"""Operators whose result holds elements of ``self`` and nothing else."""
+
+
+def run(graph: Graph) -> bool:
+    """Move integers instead of floats, and drop pairs that undo each other."""
+    changed = _drop_pairs(graph)
+    for block in graph.blocks:
+        changed |= _move_dequantize_down(graph, block)
+        changed |= _move_quantize_up(graph, block)
+    return changed
+
+
+def _drop_pairs(graph: Graph) -> bool:
+    new: dict[Value, Operand] = {}
+    for node in graph.nodes():
+        before = _dequantize(node.operands.get("input"))
+        if node.op not in QUANTIZE or before is None or not _undone(before, node):
+            continue
+        source = before.operands["input"]
+        if isinstance(source, Value) and source.type == node.output.type:
+            new[node.output] = source
+    used = {value for node in graph.nodes() for value in node.inputs()} | Uses(graph).at_ends
+    substitute(graph, new)
+    return not used.isdisjoint(new)
+
+
+def _move_dequantize_down(graph: Graph, block: Block) -> bool:
+    changed = False
+    nodes: list[Node] = []
+    for node in block.nodes:
+        turned = _turned(graph, node)
+        nodes += turned or [node]
+        changed |= bool(turned)
+    block.nodes = nodes
+    return changed
+
+
+def _turned(graph: Graph, node: Node) -> list[Node] | None:
+    """The node on integers, then ``dequantize``; None where it does not move dequantized elements."""
+    sources = _moved(node, MOVES)
+    before = [found for source in sources if (found := _dequantize(source)) is not None]
+    if not before or len(before) < len(sources) or not all(_same_parameters(b, before[0]) for b in before):
+        return None
+    integers = [source for b in before if isinstance(source := b.operands["input"], Value)]
+    stored = {source.tensor_type.scalar_type for source in integers}
+    first, parameters = before[0], dict(before[0].operands)
+    if first.op == PER_CHANNEL:
+        dims, axis = permutation(node), parameters["axis"]
+        if dims is None or not isinstance(axis, int):
+            return None
+        parameters["axis"] = dims.index(axis % len(dims))
+    if len(stored) != 1:
+        return None
+    moved = graph.value(replace(node.output.tensor_type, scalar_type=stored.pop()))
+    return [
+        Node(node.op, _with_sources(node, [*integers]), [moved], node.source),
+        Node(first.op, {**parameters, "input": moved}, list(node.outputs), first.source),
+    ]
+
+
+def _move_quantize_up(graph: Graph, block: Block) -> bool:
+    uses = Uses(graph)
+    here = set(map(id, block.nodes))
+    dropped: set[int] = set()
+    nodes: list[Node] = []
+    for node in block.nodes:
+        moved = node.operands.get("input") if node.op in QUANTIZE else None
+        move = moved.producer if isinstance(moved, Value) else None
+        sources = _moved(move, KEEPS_COUNT) if move is not None and id(move) in here else []
+        if move is None or len(sources) != 1 or not uses.only(move.output, node):
+            nodes.append(node)
+            continue
+        kind = node.output.tensor_type.scalar_type
+        quantized = graph.value(replace(sources[0].tensor_type, scalar_type=kind))
+        dropped.add(id(move))
+        nodes.append(Node(node.op, {**node.operands, "input": sources[0]}, [quantized], node.source))
+        nodes.append(Node(move.op, _with_sources(move, [quantized]), list(node.outputs), move.source))
+    block.nodes = [node for node in nodes if id(node) not in dropped]
+    return bool(dropped)
+
+
+def _moved(node: Node, operators: frozenset[str]) -> list[Value]:
+    """The tensors whose elements a node only moves; empty for a node that does more."""
+    if node.op in operators:
+        source = moves_elements(node)
+        return [] if source is None else [source]
+    tensors = node.operands.get("tensors")
+    if node.op != "aten::cat" or not isinstance(tensors, list) or operators is not MOVES:
+        return []
+    values = [t for t in tensors if isinstance(t, Value)]
+    kind = node.output.tensor_type.scalar_type
+    same = len(values) == len(tensors) and all(v.tensor_type.scalar_type == kind for v in values)
+    return values if same else []
+
+
+def _with_sources(node: Node, sources: list[Operand]) -> dict[str, Operand]:
+    changed: dict[str, Operand] = {"tensors": sources} if node.op == "aten::cat" else {"self": sources[0]}
+    return {**node.operands, **changed}
+
+
+def _dequantize(operand: Operand) -> Node | None:
+    """The node that dequantizes an operand."""
+    producer = operand.producer if isinstance(operand, Value) else None
+    return producer if producer is not None and producer.op in DEQUANTIZE else None
+
+
+def _same_parameters(a: Node, b: Node) -> bool:
+    names = (a.operands.keys() | b.operands.keys()) - {"input"}
+    same = a.op == b.op and a.output.tensor_type.scalar_type == b.output.tensor_type.scalar_type
+    return same and all(_equal(a.operands.get(name), b.operands.get(name)) for name in names)
+
+
+def _equal(a: Operand, b: Operand) -> bool:
+    return a is b or (not isinstance(a, Value | list) and type(a) is type(b) and a == b)
+
+
+def _undone(dequantize: Node, quantize: Node) -> bool:
+    """Whether every stored integer comes back from its float: nothing is clamped, and the scale keeps them apart."""
+    names = ("scale", "zero_point", "quant_min", "quant_max", "dtype")
+    if not all(_equal(dequantize.operands.get(name), quantize.operands.get(name)) for name in names):
+        return False
+    scale, floats = quantize.operands["scale"], dequantize.output.type
+    kept = quantize.output.tensor_type.dtype
+    if not isinstance(scale, float) or not isinstance(floats, TensorType) or floats.dtype != np.float32:
+        return False
+    if kept.kind not in "iu" or kept.itemsize > 2 or not (math.isfinite(scale) and 1e-30 < scale < 1e30):
+        return False
+    bounds = np.iinfo(kept)
+    return (quantize.operands["quant_min"], quantize.operands["quant_max"]) == (bounds.min, bounds.max)
