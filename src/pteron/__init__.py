@@ -23,6 +23,8 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "open": ("pteron.runtime.opening", "open_program"),
     "load": ("pteron.runtime.module", "load"),
     "verify": ("pteron.runtime.opening", "verify"),
+    # rewriting
+    "migrate": ("pteron.migration", "migrate"),
     # records
     "BundledProgram": ("pteron.format.bundled_program", "BundledProgram"),
     "Finding": ("pteron.format.verify", "Finding"),
@@ -54,6 +56,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
             "LimitError",
             "LoadError",
             "MethodNotFoundError",
+            "MigrationError",
             "MissingOperatorError",
             "PteronError",
             "TruncatedError",
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
         LimitError,
         LoadError,
         MethodNotFoundError,
+        MigrationError,
         MissingOperatorError,
         PteronError,
         TruncatedError,
@@ -108,6 +112,7 @@ if TYPE_CHECKING:
     from pteron.format.program import Program
     from pteron.format.scalar_type import ScalarType
     from pteron.format.verify import Finding
+    from pteron.migration import migrate
     from pteron.ops.registry import REGISTRY as operators
     from pteron.ops.registry import operator
     from pteron.runtime.method import LoadedMethod

@@ -8,6 +8,7 @@
      │    └── LimitError           the file asks for more than a named cap allows
      ├── VerificationError         the records break a rule of the format; carries the findings
      ├── UnsupportedError          well-formed, but Pteron has no way to do it
+ │    └── MigrationError       no rewriting of the file makes the target run it; carries the reasons
      ├── LoadError                 a method cannot be prepared for running
      │    ├── MissingOperatorError no kernel is registered for an operator
      │    ├── BackendError         a delegate's backend is missing or refuses its payload
@@ -86,6 +87,14 @@ class UnsupportedError(PteronError):
     """Well-formed, but Pteron has no way to do it."""
 
     et_error: int | None = 0x10  # NotSupported
+
+
+class MigrationError(UnsupportedError):
+    """A file cannot be rewritten so that a release runs it and says the same; ``reasons`` are all that was found."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...] = ()) -> None:
+        self.reasons = reasons
+        super().__init__(message)
 
 
 class LoadError(PteronError):

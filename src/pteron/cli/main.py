@@ -14,6 +14,7 @@ import typer
 from pteron import __version__
 from pteron.cli import exit_codes
 from pteron.cli.explain import explain
+from pteron.cli.migrate import migrate
 from pteron.cli.run import run
 from pteron.cli.show import show
 from pteron.cli.verify import verify
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command(short_help="Run a method on inputs, or a .bpte's own test cases.")(run)
 app.command(short_help="What is inside a file, and where every byte goes.")(show)
 app.command(short_help="Check files against the rules of the format.")(verify)
+app.command(short_help="Rewrite a file so that another release runs it.")(migrate)
 app.command(short_help="What an error code or a rule means.")(explain)
 
 
@@ -64,6 +66,7 @@ def pteron(
     pteron show model.pte                 what is inside, where every byte goes
     pteron verify models/                 does it follow the rules of the format
     pteron run model.pte --input x.npy    run it on the reference engine
+    pteron migrate model.pte --to 0.5.0   rewrite it so that another release runs it
     pteron explain 0x12                   what an ExecuTorch error code means
 
     Exit codes: 0 fine, 1 the answer is no, 2 the question was wrong.

@@ -1,0 +1,95 @@
+"""``pteron migrate``: rewrite a file so that another release runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pteron.cli import exit_codes
+from pteron.cli.options import Format, FormatOption, answer
+from pteron.cli.progress import Waiting
+from pteron.errors import FileAccessError
+
+if TYPE_CHECKING:
+    from pteron.migration import Comparison, Migrated
+
+
+def migrate(
+    file: Annotated[str, typer.Argument(help="A .pte or .bpte file.", metavar="FILE")],
+    to: Annotated[str, typer.Option("--to", help="A release (0.5.0), or a profile (build.toml).")],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="Where to write; FILE-RELEASE.pte by default.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", "-d", help="A .ptd that belongs to it; may be repeated.")
+    ] = None,
+    step: Annotated[
+        list[str] | None, typer.Option("--step", help="Take this step in any case; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    produced_by: Annotated[
+        str | None, typer.Option("--produced-by", help="The release that made the file, if known.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs that outputs are compared on.")] = 0,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Rewrite a file so that another release runs it.
+
+    The plan is made of named steps (docs/migrate.md). The rewritten file is read back, verified, and run beside the
+    original on generated inputs before it is written; the original is never touched. Exit code 1: no step helps,
+    and the reasons are listed; nothing is written.
+
+    \b
+    Examples:
+      pteron migrate model.pte --to 0.5.0 --dry-run
+      pteron migrate model.pte --to 1.5.1 -o new.pte
+      pteron migrate model.pte --to 0.6.0 --data weights.ptd
+    """
+    from pteron.migration import plan
+    from pteron.report.migration import migration_document, print_migration
+
+    with Waiting(f"planning {file}"):
+        migrated = plan(file, to, data=data or (), steps=step or (), produced_by=produced_by)
+    changed = migrated.plan.possible and not migrated.plan.unchanged
+    comparison: Comparison | None = None
+    written: tuple[str | None, str | None] = (None, None)
+    if changed:
+        target = Path(output) if output is not None else default_output(file, migrated.plan.target)
+        if not dry_run:
+            _refuse_output(target, file, force)
+        with Waiting("comparing outputs"):
+            comparison = migrated.checked(seed)
+        if not dry_run:
+            written = _write(migrated, target, force)
+    answer(migration_document(migrated, comparison, *written), form, print_migration)
+    if not migrated.plan.possible:
+        raise typer.Exit(exit_codes.NO)
+
+
+def default_output(file: str, target: str) -> Path:
+    """``model-0.5.0.pte`` beside ``model.pte``."""
+    path = Path(file)
+    return path.with_name(f"{path.stem}-{Path(target).stem if target.endswith('.toml') else target}{path.suffix}")
+
+
+def _refuse_output(target: Path, file: str, force: bool) -> None:
+    if target.exists() and target.samefile(file):
+        raise FileAccessError(f"{target}: this is the original, which is never overwritten; give another --output")
+    if target.exists() and not force:
+        raise FileAccessError(f"{target}: exists already; give another name, or --force to overwrite it")
+
+
+def _write(migrated: Migrated, target: Path, force: bool) -> tuple[str, str | None]:
+    from pteron.format.save import save_parts
+
+    data_target = target.with_suffix(".ptd")
+    image = migrated.data_image
+    if image is not None:
+        if data_target.exists() and not force:
+            raise FileAccessError(f"{data_target}: exists already; give another --output, or --force to overwrite it")
+        save_parts(data_target, [image])
+    save_parts(target, [migrated.image])
+    return str(target), str(data_target) if image is not None else None
