@@ -672,3 +672,19 @@ def test_long_lists_cannot_be_repeated_without_end() -> None:
         make.call("aten::cat.out", many, make.int(0), y, y)
     with pytest.raises(LimitError, match="list more than 1,000 values"):
         lift(make.program([x], [y], Limits(max_instructions=1000)), "forward")
+
+
+def test_everything_in_shared_memory_is_state() -> None:
+    make = ProgramMaker()
+    x, kept, other = make.tensor(2), make.tensor(2, at=0, name="kept"), make.tensor(2, at=8)
+    make.neg(x, kept)
+    make.neg(x, other)
+    program = make.program([x], [])
+    assert not lift(program, "forward").states
+    graph = lift(program, "forward", shared={1})
+    assert [(state.value.name, state.memory, state.shared) for state in graph.states] == [
+        ("kept", (1, 0), True),
+        ("state1", (1, 8), True),
+    ]
+    _, states = evaluate(graph, [floats(2)])
+    assert [state.tolist() for state in states] == [[-1, -2], [-1, -2]]

@@ -146,6 +146,20 @@ def test_random_numbers_are_drawn_in_every_call() -> None:
     assert not fold.run(graph)
 
 
+def test_quantised_weights_stay_integers() -> None:
+    text = """
+        graph forward(%x: float32[2]) {
+          constant %w: int8[2]
+        block0:
+          %1: float32[2] = quantized_decomposed::dequantize_per_tensor(input=%w, scale=0.5, zero_point=0, \
+quant_min=-128, quant_max=127, dtype=1)
+          %2: float32[2] = aten::add.Tensor(self=%x, other=%1)
+          return %2
+        }
+        """
+    expect_pass(fold.run, text, text)
+
+
 def test_what_an_operator_refuses_is_refused_at_run_time() -> None:
     graph = read_graph(
         """

@@ -1,7 +1,8 @@
 """Constant folding: computes what depends on constants alone.
 
 Weights are views into the file and stay so: a reshaped weight is another view, and only small results of small
-operands become arrays in memory.
+operands become arrays in memory. Quantised weights stay integers with a ``dequantize`` behind them, of which engines
+make integer kernels.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ MAX_OPERAND_BYTES = 1 << 20
 
 MAX_TOTAL_BYTES = 1 << 24
 """Bytes of all folded constants of a graph."""
+
+_DEQUANTIZE = "quantized_decomposed::dequantize_"
 
 
 def run(graph: Graph) -> bool:
@@ -52,7 +55,9 @@ class _Folding:
         if size is not None:
             self.new[node.output] = size
             return True
-        if not is_pure(node) or any(isinstance(v.type, TensorType) and v.type.dynamic for v in node.outputs):
+        if not is_pure(node) or node.op.startswith(_DEQUANTIZE):
+            return False
+        if any(isinstance(v.type, TensorType) and v.type.dynamic for v in node.outputs):
             return False
         used = [self._now(value) for value in node.inputs()]
         if any(isinstance(operand, Value) and operand not in self.constants for operand in used):
