@@ -90,6 +90,8 @@ class Builder:
         self.weights: dict[str, WeightRecord] = {}
         self.arrays: dict[str, Array] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Ref] = {}
+        # int8 values by name, as the uint8 values greater by 128 that they were made of.
+        self.raised: dict[str, Ref] = {}
         # Results of operators, inputs and constants by name, with their shapes.
         self._known: dict[str, Ref] = {}
         self._count = 0

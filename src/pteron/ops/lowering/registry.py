@@ -37,6 +37,7 @@ FAMILIES = (
     "padding",
     "pooling",
     "prim",
+    "quantized",
     "reduction",
     "scan",
     "scatter",
