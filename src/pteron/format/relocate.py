@@ -249,3 +249,9 @@ def _renumbered(program: Program, data: tuple[memoryview, ...], number: Callable
         and tuple(dataclasses.replace(entry, segment_index=number(entry.segment_index)) for entry in old.named_data),
     )
     return program.replace(root=root, segment_data=data)
+
+
+def without_unused_segments(program: Program) -> Program:
+    """The program without the segments that nothing in it names."""
+    unused = set(range(len(program.segment_data))) - set(_uses(program.root))
+    return _without_segments(program, unused) if unused else program

@@ -88,7 +88,7 @@ def test_what_no_step_solves_is_refused_with_the_reason() -> None:
 
 
 def test_an_unknown_step_is_refused() -> None:
-    with pytest.raises(pteron.UnsupportedError, match="'nonsense' is no step; there are .*constants-to-segment"):
+    with pytest.raises(pteron.UnsupportedError, match=r"'nonsense' is no step; there are .*constants-to-segment"):
         pteron.migrate(corpus_files.read("1.5.1", "add.pte"), "1.5.1", steps=("nonsense",))
 
 

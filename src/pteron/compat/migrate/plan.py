@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pteron.compat.case import Case, examine
 from pteron.compat.judge import fact_reasons, judge
-from pteron.compat.migrate import dim_order, layout
+from pteron.compat.migrate import dim_order, layout, payload
 from pteron.compat.migrate.step import STEPS, Step, Subject
 from pteron.compat.profile import Profile
 from pteron.compat.targets import Runtime, Target, targets
@@ -18,7 +18,7 @@ from pteron.format.flat_tensor import PtdLayout, TensorData
 from pteron.format.program import Program, read_program
 from pteron.format.write import Layout, write_program
 
-MODULES = (layout, dim_order)
+MODULES = (layout, dim_order, payload)
 """Where the steps are."""
 
 
@@ -149,6 +149,9 @@ class _Work:
         if done is None:
             return
         subject, sentence = done
+        # What was rewritten has no offsets that could stay.
+        layout = dataclasses.replace(subject.layout, keep_segment_offsets=False)
+        subject = dataclasses.replace(subject, layout=layout)
         self.image = write_program(subject.program, subject.layout)
         program = read_program(self.image, limits=subject.program.limits, file=subject.program.file)
         self.subject = dataclasses.replace(subject, program=program)
