@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,9 +104,25 @@ def _whole(engine: Engine, block: Block, lowerer: Lowerer) -> tuple[SegmentModel
         return None
     try:
         model = lowerer.model(block.nodes, inputs_of(block.nodes), results)
-        return model, open_session(model, threads=engine.threads, cache=engine.cache)
+        threads = threads_for(block.nodes, engine.threads)
+        return model, open_session(model, threads=threads, cache=engine.cache)
     except (Declined, Unsupported):
         return None
+
+
+# Operators whose work is more than their results show.
+_HEAVY = ("convolution", "mm", "linear", "attention")
+_LARGE = 1 << 18
+
+
+def threads_for(nodes: Sequence[Node], threads: int | None) -> int | None:
+    """The threads of a segment's session: one where the work is small, as every session has threads of its own."""
+    for node in nodes:
+        if any(word in node.op for word in _HEAVY):
+            return threads
+        if any(math.prod(v.tensor_type.shape) >= _LARGE for v in node.outputs if v.is_tensor):
+            return threads
+    return 1
 
 
 def _needed(block: Block, segments: list[tuple[bool, list[Node]]]) -> list[set[Value]]:
@@ -132,7 +149,7 @@ def _open(
             continue
         model = lowerer.model(nodes, inputs_of(nodes), outputs_of(nodes, needed))
         try:
-            session = open_session(model, threads=engine.threads, cache=engine.cache)
+            session = open_session(model, threads=threads_for(nodes, engine.threads), cache=engine.cache)
         except Unsupported as refusal:
             named = model.labels.get(refusal.label)
             for node in [named] if named is not None else nodes:
