@@ -21,6 +21,8 @@ NO = 1
 WRONG_QUESTION = 2
 BUG = 3
 """Pteron failed in a way it does not know."""
+COMPATIBLE = 4
+"""`diff` found changes, and none of them breaks anything."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """Whoever read the output stopped reading (128 + SIGPIPE, as shells have it)."""

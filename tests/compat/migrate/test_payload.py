@@ -1,4 +1,4 @@
-"""XNNPACK payloads for older runtimes: held to the original's constants, to their exporters' files and to the engine."""
+"""XNNPACK payloads for older runtimes: held to the original, to the exporters of that time and to the engine."""
 
 from __future__ import annotations
 
