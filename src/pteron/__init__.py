@@ -6,6 +6,8 @@
     program.methods["forward"].inputs            # names, dtypes, shapes, dynamism
     module = pteron.load("model.pte", data=["weights.ptd"])
     outputs = module.forward(x, y)               # a list of NumPy arrays
+    result = pteron.check("model.pte", runtime=">=1.2")
+    result.verdicts["1.3.1"].status              # guaranteed, expected, conditional, incompatible or broken
 
 Everything is loaded where it is first used; importing the package costs next to nothing.
 """
@@ -25,16 +27,29 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "verify": ("pteron.runtime.opening", "verify"),
     # rewriting
     "migrate": ("pteron.migration", "migrate"),
+    # the guarantee
+    "check": ("pteron.compat.check", "check"),
+    "date": ("pteron.compat.opening", "date"),
+    "load_profile": ("pteron.compat.profile", "load_profile"),
+    "profile_for": ("pteron.compat.profile", "profile_for"),
+    "requirements": ("pteron.compat.opening", "requirements"),
     # records
     "BundledProgram": ("pteron.format.bundled_program", "BundledProgram"),
+    "CheckResult": ("pteron.compat.check", "CheckResult"),
     "Finding": ("pteron.format.verify", "Finding"),
     "Limits": ("pteron.format.limits", "Limits"),
     "LoadedMethod": ("pteron.runtime.method", "LoadedMethod"),
     "Method": ("pteron.format.method", "Method"),
     "Module": ("pteron.runtime.module", "Module"),
+    "ProducedBy": ("pteron.compat.dating", "ProducedBy"),
+    "Profile": ("pteron.compat.profile", "Profile"),
     "Program": ("pteron.format.program", "Program"),
+    "Reason": ("pteron.compat.verdict", "Reason"),
+    "Requirements": ("pteron.compat.requirements", "Requirements"),
     "ScalarType": ("pteron.format.scalar_type", "ScalarType"),
+    "Status": ("pteron.compat.verdict", "Status"),
     "TensorData": ("pteron.format.flat_tensor", "TensorData"),
+    "Verdict": ("pteron.compat.verdict", "Verdict"),
     "ValueInfo": ("pteron.format.method", "ValueInfo"),
     "read_bundled_program": ("pteron.format.bundled_program", "read_bundled_program"),
     "read_tensor_data": ("pteron.format.flat_tensor", "read_tensor_data"),
@@ -58,6 +73,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
             "MethodNotFoundError",
             "MigrationError",
             "MissingOperatorError",
+            "ProfileError",
             "PteronError",
             "TruncatedError",
             "UnknownFileError",
@@ -86,6 +102,12 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from pteron.backends.interface import BACKENDS as backends
+    from pteron.compat.check import CheckResult, check
+    from pteron.compat.dating import ProducedBy
+    from pteron.compat.opening import date, requirements
+    from pteron.compat.profile import Profile, load_profile, profile_for
+    from pteron.compat.requirements import Requirements
+    from pteron.compat.verdict import Reason, Status, Verdict
     from pteron.errors import (
         BackendError,
         ExecutionError,
@@ -99,6 +121,7 @@ if TYPE_CHECKING:
         MethodNotFoundError,
         MigrationError,
         MissingOperatorError,
+        ProfileError,
         PteronError,
         TruncatedError,
         UnknownFileError,

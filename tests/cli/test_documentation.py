@@ -14,7 +14,7 @@ import corpus_files
 from pteron.cli import exit_codes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
-FREE_KEYS = {"operators", "totals", "details"}
+FREE_KEYS = {"operators", "totals", "details", "verdicts"}
 """Fields whose keys are names from the file, or listed as values."""
 
 
@@ -48,6 +48,8 @@ def check(document: dict[str, Any]) -> None:
     text = section(document["schema"])
     if document["schema"] == "pteron.run/1":
         text += section("pteron.show/1").partition("A value has ")[2]
+    if document["schema"] == "pteron.check/1":
+        text += section("pteron.date/1")
     for key in set(keys(document)) - {"schema", "pteron"}:
         assert f"`{key}`" in text, key
 
@@ -64,14 +66,18 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
         ["verify", add, state, "cut.pte"],
         ["explain", "20"],
         ["explain", "PT-VF-001"],
+        ["explain", "PT-OP-001"],
         ["explain", "KernelError"],
+        ["check", add, "cut.pte", "--runtime", "1.5.1", "--calendar"],
+        ["requires", corpus("1.5.1", "xnnpack_mlp.pte")],
+        ["date", add],
         ["explain", "--list"],
     ):
         check(pteron(*arguments, "--format", "json").json)
 
 
 def test_every_command_and_option(pteron: Callable[..., Any]) -> None:
-    for command in ("show", "verify", "run", "explain"):
+    for command in ("show", "verify", "run", "explain", "check", "requires", "date", "stamp", "lock", "profile"):
         assert f"## {command}\n\n    pteron {command} " in PAGE
         for option in re.findall(r"(?<![\w-])--[a-z]+", pteron(command, "--help").out):
             assert option in PAGE, option

@@ -13,10 +13,16 @@ import typer
 
 from pteron import __version__
 from pteron.cli import exit_codes
+from pteron.cli.check import check
+from pteron.cli.date import date
 from pteron.cli.explain import explain
+from pteron.cli.lock import lock
 from pteron.cli.migrate import migrate
+from pteron.cli.profile import profile
+from pteron.cli.requires import requires
 from pteron.cli.run import run
 from pteron.cli.show import show
+from pteron.cli.stamp import stamp
 from pteron.cli.verify import verify
 from pteron.errors import PteronError
 from pteron.report.words import escape
@@ -39,6 +45,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(short_help="Where files run, where they are promised to, and why.")(check)
+app.command(short_help="What files need of a runtime.")(requires)
+app.command(short_help="Which releases can have made a file.")(date)
+app.command(short_help="Write down what models require, for check --lock.")(lock)
+app.command(short_help="Describe a build of a runtime in a file.")(profile)
+app.command(short_help="Write into a file who made it.")(stamp)
 app.command(short_help="Run a method on inputs, or a .bpte's own test cases.")(run)
 app.command(short_help="What is inside a file, and where every byte goes.")(show)
 app.command(short_help="Check files against the rules of the format.")(verify)
@@ -60,9 +72,11 @@ def pteron(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
 ) -> None:
-    """Read, verify and run the .pte files of every ExecuTorch release, without torch.
+    """Read, verify and run the .pte files of every ExecuTorch release, without torch, and tell where they run.
 
     \b
+    pteron check model.pte                where it runs, where that is promised, and why
+    pteron requires model.pte             what it needs of a runtime
     pteron show model.pte                 what is inside, where every byte goes
     pteron verify models/                 does it follow the rules of the format
     pteron run model.pte --input x.npy    run it on the reference engine

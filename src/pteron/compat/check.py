@@ -10,20 +10,21 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from pteron.compat.case import Case, examine
 from pteron.compat.dating import ProducedBy
 from pteron.compat.judge import judge
+from pteron.compat.opening import open_program
 from pteron.compat.profile import profile_for, releases
 from pteron.compat.requirements import Requirements
 from pteron.compat.targets import Runtime, Target, targets
 from pteron.compat.verdict import Status, Verdict
-from pteron.errors import FileAccessError, PteronError, UnsupportedError
-from pteron.format.bundled_program import read_bundled_program
+from pteron.errors import FileAccessError, PteronError, UnknownFileError
 from pteron.format.flat_tensor import TensorData, read_tensor_data
-from pteron.format.identify import FileKind, identify
 from pteron.format.limits import DEFAULT_LIMITS, Limits
-from pteron.format.program import Program, read_program
-from pteron.format.source import FileSource, read_source
+from pteron.format.program import Program
+from pteron.format.source import FileSource
 
 SUFFIXES = (".pte", ".bpte")
 _FILES_PER_WORKER = 100
@@ -33,7 +34,8 @@ _FILES_PER_WORKER = 100
 class CheckResult:
     """What was found about one file.
 
-    ``verdicts`` has one per build, by release or by the build's name. ``serving`` are the releases whose official
+    ``verdicts`` has one per build, by release or by the build's name. ``producers`` are the releases that can have
+    made the file. ``serving`` are the releases whose official
     wheels run the file as it is. ``error`` says why the file could not be judged, and then the rest is empty;
     ``missing`` is whether it is not there or no program at all.
     """
@@ -42,6 +44,7 @@ class CheckResult:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     produced_by: ProducedBy | None = None
     requirements: Requirements | None = None
+    producers: tuple[Version, ...] = ()
     serving: tuple[str, ...] = ()
     error: str = ""
     missing: bool = False
@@ -86,7 +89,7 @@ def check(
     Raises ``FormatError`` for a file that cannot be read, and ``UnsupportedError``, ``ProfileError`` or
     ``FileAccessError`` for a runtime or release that is none.
     """
-    program = source if isinstance(source, Program) else _read(source, limits)
+    program = source if isinstance(source, Program) else open_program(source, limits)
     given = [item if isinstance(item, TensorData) else read_tensor_data(item, limits=limits) for item in data]
     return _judged(program.file, examine(program, given, produced_by=produced_by), targets(runtime))
 
@@ -97,9 +100,9 @@ def check_file(
     """Like :func:`check`, but says in the result why a file cannot be judged instead of raising."""
     given = [read_tensor_data(item) for item in data]
     try:
-        program = _read(path, DEFAULT_LIMITS)
+        program = open_program(path)
     except PteronError as error:
-        return CheckResult(path, error=str(error), missing=isinstance(error, FileAccessError | UnsupportedError))
+        return CheckResult(path, error=str(error), missing=isinstance(error, FileAccessError | UnknownFileError))
     return _judged(path, examine(program, given, produced_by=produced_by), wanted)
 
 
@@ -170,17 +173,7 @@ def _judged(file: str, case: Case, wanted: Sequence[Target]) -> CheckResult:
             verdict = judge(case, profile_for(release))
         if verdict.runs:
             serving.append(str(release))
-    return CheckResult(file, verdicts, case.produced_by, case.requirements, tuple(serving))
-
-
-def _read(source: FileSource, limits: Limits) -> Program:
-    buffer, name = read_source(source)
-    kind = identify(buffer)
-    if kind is FileKind.BUNDLED_PROGRAM:
-        return read_bundled_program(buffer, limits=limits, file=name).program
-    if kind is FileKind.PTD:
-        raise UnsupportedError(f"{name}: this is tensor data, not a program; give it with --data beside its program")
-    return read_program(buffer, limits=limits, file=name)
+    return CheckResult(file, verdicts, case.produced_by, case.requirements, case.producers, tuple(serving))
 
 
 def _badness(status: Status) -> tuple[int, bool]:

@@ -72,7 +72,7 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
     ("PT-FM-005", "format-ignored", _TELL, "{fact}",
      "The release ignores this part of the file, and the program does not depend on it.", "Nothing need be done.",
      "schema/program.fbs at each tag"),
-    ("PT-FM-006", "unknown-field", _IF, "{what} What it means is not known, so neither is whether {release} needs it.",
+    ("PT-FM-006", "newer-field", _IF, "{what} What it means is not known, so neither is whether {release} needs it.",
      "The file has a field or a form that came after this version of Pteron. Nothing is guessed about it.",
      "Use a Pteron that knows the release that made the file.", "schema/program.fbs: fields are only ever appended"),
     ("PT-FM-007", "data-layout-misread", _NO, "{fact}",

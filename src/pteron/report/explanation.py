@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from pteron import errors
+from pteron.compat import rules as compat_rules
 from pteron.error_codes import ERROR_CODES, ErrorCode, find, hexadecimal_reading
 from pteron.errors import PteronError
 from pteron.format.verify.rules import RULES, Rule
@@ -35,6 +36,9 @@ def explanation(text: str) -> Document | None:
     rule = _rule(word)
     if rule is not None:
         return document(SCHEMA, query=text, **_describe_rule(rule), also=None)
+    verdict = _verdict_rule(word)
+    if verdict is not None:
+        return document(SCHEMA, query=text, **_describe_verdict_rule(verdict), also=None)
     for name, error in ERRORS.items():
         if name.lower() == word.lower():
             return document(SCHEMA, query=text, **_describe_error(name, error), also=None)
@@ -51,6 +55,10 @@ def everything() -> Document:
             {"id": rule.id, "name": rule.name, "severity": rule.severity.value, "meaning": rule.meaning}
             for rule in RULES.values()
         ],
+        verdict_rules=[
+            {"id": rule.id, "name": rule.name, "gives": rule.gives and rule.gives.value, "meaning": rule.meaning}
+            for rule in compat_rules.RULES.values()
+        ],
         errors=[{"id": name, "name": name, "meaning": _first_line(error)} for name, error in ERRORS.items()],
     )
 
@@ -64,6 +72,8 @@ def near_matches(text: str) -> list[str]:
         names = {code.name.lower(): f"{code.name} ({code.hex})" for code in ERROR_CODES.values()}
         names |= {rule.id.lower(): rule.id for rule in RULES.values()}
         names |= {rule.name: f"{rule.name} ({rule.id})" for rule in RULES.values()}
+        names |= {rule.id.lower(): rule.id for rule in compat_rules.RULES.values()}
+        names |= {rule.name: f"{rule.name} ({rule.id})" for rule in compat_rules.RULES.values()}
         names |= {name.lower(): name for name in ERRORS}
         matches += [names[name] for name in difflib.get_close_matches(word, names, n=3, cutoff=0.7)]
     return matches
@@ -74,6 +84,14 @@ def _rule(word: str) -> Rule | None:
     if match:
         return RULES.get(f"PT-VF-{int(match[1]):03}")
     return next((rule for rule in RULES.values() if rule.name == word.lower()), None)
+
+
+def _verdict_rule(word: str) -> compat_rules.Rule | None:
+    rules = compat_rules.RULES
+    match = re.fullmatch(r"(?:pt-)?([a-z]{2})-(\d{1,3})", word.lower())
+    if match:
+        return rules.get(f"PT-{match[1].upper()}-{int(match[2]):03}")
+    return next((rule for rule in rules.values() if rule.name == word.lower()), None)
 
 
 def _code(code: ErrorCode) -> dict[str, Any]:
@@ -99,6 +117,20 @@ def _describe_rule(rule: Rule) -> dict[str, Any]:
         "causes": [rule.cause],
         "remedies": [rule.remedy],
         "source": rule.source,
+    }
+
+
+def _describe_verdict_rule(rule: compat_rules.Rule) -> dict[str, Any]:
+    return {
+        "kind": "rule of pteron check",
+        "id": rule.id,
+        "name": rule.name,
+        "gives": rule.gives and rule.gives.value,
+        "wrong_numbers": rule.wrong_numbers,
+        "meaning": rule.meaning,
+        "causes": [],
+        "remedies": [rule.remedy] if rule.remedy else [],
+        "facts": rule.source,
     }
 
 
@@ -129,8 +161,12 @@ def print_explanation(explained: Document, out: Printer) -> None:
         notes.append(f"since release {explained['since']}")
     if "severity" in explained:
         notes.append(explained["severity"])
+    if "gives" in explained:
+        notes.append(f"makes the verdict {explained['gives']}" if explained["gives"] else "a remark")
     out.heading(f"{title}: {', '.join(notes)}")
     out.line(explained["meaning"], 2)
+    if explained.get("wrong_numbers"):
+        out.line("The file would run and return wrong numbers, or end the process, without an error that says so.", 2)
     for heading, key in (("usual causes", "causes"), ("what to do", "remedies")):
         if explained[key]:
             out.line()
@@ -139,6 +175,9 @@ def print_explanation(explained: Document, out: Printer) -> None:
     if explained.get("source"):
         out.line()
         out.line(f"ExecuTorch checks it in {explained['source']}.")
+    if explained.get("facts"):
+        out.line()
+        out.line(f"The facts come from {explained['facts']}.")
     if explained.get("et_error"):
         out.line()
         out.line(f"ExecuTorch reports the same fault as {explained['et_error']['id']} {explained['et_error']['name']}.")
@@ -154,6 +193,9 @@ def print_everything(listed: Document, out: Printer) -> None:
     out.line()
     out.heading("rules of pteron verify")
     out.table([(r["id"], r["severity"], r["name"], r["meaning"]) for r in listed["rules"]])
+    out.line()
+    out.heading("rules of pteron check")
+    out.table([(r["id"], r["gives"] or "remark", r["name"], r["meaning"]) for r in listed["verdict_rules"]])
     out.line()
     out.heading("errors of Pteron")
     out.table([(error["id"], error["meaning"]) for error in listed["errors"]])
