@@ -83,22 +83,22 @@ def diff(
     does not run the second as it is. Everything else is compatible.
     """
     first, second = examine(before, before_data), examine(after, after_data)
-    verdicts = []
-    for target in targets(runtime):
-        old = judge(first, target.profile, runtime=target.release)
-        new = judge(second, target.profile, runtime=target.release)
-        if old.status != new.status:
-            change = Change.BREAKING if old.runs and not new.runs else Change.COMPATIBLE
-            verdicts.append(Item("verdicts", target.name, old.status.value, new.status.value, change))
-    items = (
+    items = [
         *_methods(before, after),
         *_requirements(first.requirements, second.requirements),
         *_operators(before, after),
         *_weights(weights(before, before_data), weights(after, after_data)),
         *_memory(before, after),
-        *verdicts,
-    )
-    return FileDiff(before.file, after.file, items, before.buffer == after.buffer)
+    ]
+    verdicts = []
+    for target in targets(runtime):
+        old = judge(first, target.profile, runtime=target.release)
+        new = judge(second, target.profile, runtime=target.release)
+        # Who made a file is guessed from its layout as well, and with it what is promised.
+        if old.status != new.status and (items or not (old.runs and new.runs)):
+            change = Change.BREAKING if old.runs and not new.runs else Change.COMPATIBLE
+            verdicts.append(Item("verdicts", target.name, old.status.value, new.status.value, change))
+    return FileDiff(before.file, after.file, (*items, *verdicts), before.buffer == after.buffer)
 
 
 def _methods(before: Program, after: Program) -> Iterator[Item]:
