@@ -228,3 +228,26 @@ def test_weights_of_a_file_are_mapped(tmp_path: Path) -> None:
     given = fast(recorded)
     given.forward(*call.inputs)
     assert any(s.model.in_memory for p in given.forward._prepared.values() for s, _ in p.steps)
+
+
+def test_a_file_that_is_replaced_after_loading(tmp_path: Path) -> None:
+    """Sessions open with the first call; weights are those of the file that was loaded, not of its successor."""
+    recorded = next(c for c in corpus_files.models(LATEST) if c.name == "lenet.pte")
+    path = tmp_path / "lenet.pte"
+    path.write_bytes(recorded.read())
+    module = pteron.load(path, engine="onnxruntime")
+    call = recorded.calls()[0]
+    successor = tmp_path / "new.pte"
+    successor.write_bytes(bytes(b ^ 0x55 for b in recorded.read()))
+    successor.replace(path)
+    np.testing.assert_allclose(module.forward(*call.inputs)[0], call.outputs[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_relative_path_after_changing_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = next(c for c in corpus_files.models(LATEST) if c.name == "lenet.pte")
+    (tmp_path / "lenet.pte").write_bytes(recorded.read())
+    monkeypatch.chdir(tmp_path)
+    module = pteron.load("lenet.pte", engine="onnxruntime")
+    monkeypatch.chdir("/")
+    call = recorded.calls()[0]
+    np.testing.assert_allclose(module.forward(*call.inputs)[0], call.outputs[0], rtol=1e-3, atol=1e-4)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -148,41 +149,63 @@ class _Files:
     def __init__(self, constants: Mapping[Value, Constant], builder: Builder) -> None:
         self._builder = builder
         self.folder = ""
-        by_name = {f"v.{value.name}": constant for value, constant in constants.items()}
-        self._mapped: set[str] = set()
         self.files: list[Path] = []
-        for name in builder.arrays:
-            constant = by_name.get(name)
-            path = _file_of(constant)
-            if constant is None or path is None or (self.folder and str(path.parent) != self.folder):
-                continue
-            self.folder = str(path.parent)
-            if path not in self.files:
-                self.files.append(path)
-            record = builder.weights[name]
-            builder.weights[name] = WeightRecord(
-                name, record.element_type, record.shape, None, path.name, constant.offset or 0, record.length
-            )
-            self._mapped.add(name)
+        self._mapped: set[str] = set()
+        self._paths: dict[str, Path | None] = {}
+        by_name = {f"v.{value.name}": constant for value, constant in constants.items()}
+        with contextlib.ExitStack() as opened:
+            handles: dict[Path, BinaryIO] = {}
+            for name in builder.arrays:
+                constant = by_name.get(name)
+                path = self._path(constant)
+                if constant is None or path is None or (self.folder and str(path.parent) != self.folder):
+                    continue
+                try:
+                    if path not in handles:
+                        handles[path] = opened.enter_context(path.open("rb"))
+                    if not _same(handles[path], constant):
+                        continue
+                except OSError:
+                    continue
+                self._map(name, path, constant.offset or 0)
+
+    def _map(self, name: str, path: Path, offset: int) -> None:
+        self.folder = str(path.parent)
+        if path not in self.files:
+            self.files.append(path)
+        record = self._builder.weights[name]
+        self._builder.weights[name] = WeightRecord(
+            name, record.element_type, record.shape, None, path.name, offset, record.length
+        )
+        self._mapped.add(name)
+
+    def _path(self, constant: Constant | None) -> Path | None:
+        """The file that holds a constant's bytes in the order of its dimensions."""
+        if constant is None or constant.offset is None or not constant.file or not constant.data.flags.c_contiguous:
+            return None
+        if constant.file not in self._paths:
+            path = Path(constant.file)
+            try:
+                self._paths[constant.file] = path.resolve(strict=True) if path.is_file() else None
+            except (OSError, ValueError):
+                self._paths[constant.file] = None
+        return self._paths[constant.file]
 
     def in_memory(self) -> dict[str, Array]:
         return {name: data for name, data in self._builder.arrays.items() if name not in self._mapped}
 
 
-def _file_of(constant: Constant | None) -> Path | None:
-    """The file that holds a constant's bytes in the order of its dimensions."""
-    if constant is None or constant.offset is None or not constant.file or constant.file.startswith("<"):
-        return None
-    if not constant.data.flags.c_contiguous:
-        return None
-    path = _resolved(constant.file)
-    return path if path is not None and constant.offset + constant.data.nbytes <= path.stat().st_size else None
+_SAMPLE = 256
 
 
-@functools.lru_cache(maxsize=64)
-def _resolved(file: str) -> Path | None:
-    path = Path(file)
-    try:
-        return path.resolve(strict=True) if path.is_file() else None
-    except OSError:
-        return None
+def _same(file: BinaryIO, constant: Constant) -> bool:
+    """Whether the file still begins and ends a constant as it did when the program was opened.
+
+    The program sees the file that it opened; under its name there may be another by now.
+    """
+    data = constant.data.reshape(-1).view(np.uint8)
+    for start in (0, max(len(data) - _SAMPLE, 0)):
+        file.seek((constant.offset or 0) + start)
+        if file.read(min(_SAMPLE, len(data))) != data[start : start + _SAMPLE].tobytes():
+            return False
+    return True
