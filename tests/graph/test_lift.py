@@ -657,6 +657,11 @@ def test_indices_out_of_range_name_their_place(index: int, match: str) -> None:
         lift(make.program([], []), "forward")
 
 
+def test_signatures_out_of_range_name_their_place() -> None:
+    with pytest.raises(FormatError, match=r"execution_plan\[0\].outputs.*value 5 does not exist \(the method has 0\)"):
+        lift(ProgramMaker().program([], [5]), "forward")
+
+
 def test_memory_beyond_the_limits_is_refused() -> None:
     make = ProgramMaker(1 << 20)
     x = make.tensor(2)

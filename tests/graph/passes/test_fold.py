@@ -108,6 +108,30 @@ def test_the_total_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list(graph.nodes())) == 3
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "aten::full(size=[1000000000000], fill_value=1)",
+        "aten::arange(end=1000000000000)",
+        "aten::arange.start_step(start=0, end=1, step=1e-12)",
+        "aten::repeat(self=%a, repeats=[1000000000000])",
+        "aten::constant_pad_nd(self=%a, pad=[0, 1000000000000])",
+    ],
+)
+def test_what_would_take_any_amount_of_memory_is_left(call: str) -> None:
+    graph = read_graph(
+        f"""
+        graph forward() {{
+          constant %a: float32[2]
+        block0:
+          %1: float32[2] = {call}
+          return %1
+        }}
+        """
+    )
+    assert not fold.run(graph)
+
+
 def test_sizes_of_static_tensors_are_numbers() -> None:
     expect_pass(
         fold.run,

@@ -142,6 +142,8 @@ class Plan:
             raise program.fault("the method has no values", f"{self.base}.values")
         self._check_memory()
         self.slots: list[Slot] = [self._slot(i, value.val, len(values)) for i, value in enumerate(values)]
+        for field, indices in (("inputs", method.plan.inputs), ("outputs", method.plan.outputs)):
+            self._indices(indices or (), f"{self.base}.{field}")
         self.sources: list[str] = []
         self.instructions: list[Instruction] = self._decode()
 

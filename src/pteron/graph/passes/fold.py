@@ -28,6 +28,20 @@ MAX_OPERAND_BYTES = 1 << 20
 MAX_TOTAL_BYTES = 1 << 24
 """Bytes of all folded constants of a graph."""
 
+# Operators whose operands can ask for any amount of memory.
+_GROWING = frozenset(
+    (
+        "aten::arange",
+        "aten::arange.start_step",
+        "aten::constant_pad_nd",
+        "aten::empty.memory_format",
+        "aten::expand_copy",
+        "aten::full",
+        "aten::ones",
+        "aten::repeat",
+        "aten::zeros",
+    )
+)
 _DEQUANTIZE = "quantized_decomposed::dequantize_"
 
 
@@ -67,6 +81,8 @@ class _Folding:
         if self._reshape(node):
             return True
         if held > MAX_OPERAND_BYTES or made > MAX_FOLDED_BYTES or (made and self.total + made > MAX_TOTAL_BYTES):
+            return False
+        if node.op in _GROWING and _count(node) > MAX_FOLDED_BYTES:
             return False
         operands = {name: self._content(operand) for name, operand in node.operands.items()}
         try:
@@ -127,6 +143,19 @@ class _Folding:
             return [self._content(item) for item in operand]
         operand = self._now(operand)
         return self.constants[operand].data if isinstance(operand, Value) else operand
+
+
+def _count(node: Node) -> float:
+    """About how many elements an operator makes that takes sizes as numbers, whatever its output's type says."""
+    count = 1.0
+    for name in ("size", "repeats", "pad", "end"):
+        operand = node.operands.get(name, 1)
+        for number in operand if isinstance(operand, list) else [operand]:
+            count *= max(abs(number), 1) if isinstance(number, int | float) else math.inf
+    step, start = node.operands.get("step", 1), node.operands.get("start", 0)
+    if isinstance(step, int | float) and isinstance(start, int | float) and step:
+        return (count + abs(start)) / min(abs(step), 1)
+    return math.inf
 
 
 def _fold_branches(graph: Graph, constants: dict[Value, Constant]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from pteron.graph.ir import Block, Graph, Node, Operand, TensorType, Value
-from pteron.graph.passes.rewrite import Uses, moves_elements, permutation, substitute
+from pteron.graph.passes.rewrite import Uses, moves_elements, permutation, substitute, wrapped
 
 _LIBRARY = "quantized_decomposed::"
 QUANTIZE = frozenset((f"{_LIBRARY}quantize_per_tensor", f"{_LIBRARY}quantize_per_tensor.tensor"))
@@ -84,10 +84,11 @@ def _turned(graph: Graph, node: Node) -> list[Node] | None:
     stored = {source.tensor_type.scalar_type for source in integers}
     first, parameters = before[0], dict(before[0].operands)
     if first.op == PER_CHANNEL:
-        dims, axis = permutation(node), parameters["axis"]
-        if dims is None or not isinstance(axis, int):
+        dims = permutation(node)
+        axis = wrapped(parameters["axis"], len(dims)) if dims else -1
+        if dims is None or axis < 0:
             return None
-        parameters["axis"] = dims.index(axis % len(dims))
+        parameters["axis"] = dims.index(axis)
     if len(stored) != 1:
         return None
     moved = graph.value(replace(node.output.tensor_type, scalar_type=stored.pop()))

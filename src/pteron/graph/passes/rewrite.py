@@ -110,6 +110,17 @@ def permutation(node: Node | None) -> tuple[int, ...] | None:
     """The dims of a ``permute_copy`` that converts nothing, none of them negative; None for any other node."""
     if node is None or node.op != "aten::permute_copy" or moves_elements(node) is None:
         return None
-    dims = integers(node.operands["dims"])
-    rank = node.outputs[0].tensor_type.rank
-    return None if dims is None else tuple(dim % rank if rank else dim for dim in dims)
+    given = integers(node.operands["dims"])
+    if given is None:
+        return None
+    rank = len(given)
+    dims = tuple(wrapped(dim, rank) for dim in given)
+    fits = node.outputs[0].tensor_type.rank == rank and sorted(dims) == list(range(rank))
+    return dims if fits else None
+
+
+def wrapped(dim: Operand, rank: int) -> int:
+    """A dim counted from the front; -1 for one that a tensor of this rank does not have."""
+    if not isinstance(dim, int) or not -rank <= dim < rank:
+        return -1
+    return dim % rank

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from pteron.graph.ir import Block, Graph, Node, Operand, TensorType, Value
 from pteron.graph.passes.elementwise import broadcast_operands
-from pteron.graph.passes.rewrite import Uses, integers, permutation
+from pteron.graph.passes.rewrite import Uses, integers, permutation, wrapped
 
 REDUCTIONS = frozenset(("aten::mean.dim", "aten::sum.dim_IntList", "aten::amax", "aten::amin"))
 """Reductions over listed dims, which keep their rank with ``keepdim``."""
@@ -83,15 +83,16 @@ class _Sinking:
 
     def _turn_cat(self, node: Node) -> bool:
         tensors, dim = node.operands["tensors"], node.operands.get("dim", 0)
-        if not isinstance(tensors, list) or not isinstance(dim, int):
+        if not isinstance(tensors, list):
             return False
         values = [tensor for tensor in tensors if isinstance(tensor, Value)]
         dims = self._dims_before(values[0]) if values else None
         if dims is None or len(values) < len(tensors) or any(self._dims_before(value) != dims for value in values):
             return False
-        if not self._worth(node, values):
+        axis = wrapped(dim, len(dims))
+        if axis < 0 or not self._worth(node, values):
             return False
-        self._swap(node, dims, {"tensors": [_input_of(value) for value in values], "dim": dims[dim]})
+        self._swap(node, dims, {"tensors": [_input_of(value) for value in values], "dim": dims[axis]})
         return True
 
     def _worth(self, node: Node, permuted: Iterable[Value]) -> bool:
@@ -145,13 +146,13 @@ class _Sinking:
 def _turned_arguments(node: Node, dims: Dims) -> dict[str, Operand] | None:
     """What changes in a node besides its tensor when that comes unpermuted; None where it cannot."""
     if node.op in REDUCTIONS:
-        reduced = integers(node.operands.get("dim"))
-        if not reduced or not node.operands.get("keepdim"):
+        reduced = [wrapped(dim, len(dims)) for dim in integers(node.operands.get("dim")) or ()]
+        if min(reduced, default=-1) < 0 or not node.operands.get("keepdim"):
             return None
         return {"dim": [dims[dim] for dim in reduced]}
     if node.op == "aten::slice_copy.Tensor":
-        dim = node.operands.get("dim", 0)
-        return {"dim": dims[dim]} if isinstance(dim, int) else None
+        dim = wrapped(node.operands.get("dim", 0), len(dims))
+        return {"dim": dims[dim]} if dim >= 0 else None
     if node.op == "aten::constant_pad_nd":
         return _turned_pads(integers(node.operands["pad"]), dims)
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pteron.graph.ir import Graph, Node, Operand, TensorType, Value
-from pteron.graph.passes.rewrite import moves_elements, permutation
+from pteron.graph.ir import Graph, Node, Operand, TensorType
+from pteron.graph.passes.rewrite import moves_elements, permutation, wrapped
 
 _RESHAPES = frozenset(
     ("aten::squeeze_copy.dim", "aten::squeeze_copy.dims", "aten::unsqueeze_copy", "executorch_prim::et_view.default")
@@ -69,9 +69,9 @@ def _transposed(node: Node, rank: int) -> list[Operand] | None:
     if node.op == "aten::t_copy":
         return dims[::-1]
     a, b = node.operands["dim0"], node.operands["dim1"]
-    if isinstance(a, Value) or isinstance(b, Value) or not rank:
+    first, second = wrapped(a, rank), wrapped(b, rank)
+    if first < 0 or second < 0:
         return None
-    first, second = int(a) % rank, int(b) % rank  # type: ignore[arg-type]
     dims[first], dims[second] = second, first
     return dims
 
