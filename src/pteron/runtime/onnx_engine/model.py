@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class SegmentModel:
     ``inputs`` and ``outputs`` are values of the graph under their names in the model. ``in_memory`` are weights that
     the session must be given by name; the others lie in ``files`` of the folder ``folder``. ``in_place`` maps names of
     outputs to the inputs whose memory they may overwrite. ``labels`` are graph nodes by the name of their ONNX nodes.
+    Without ``prepack`` weights are read where they are mapped, and take no memory of their own.
     """
 
     bytes: bytes
@@ -42,6 +44,25 @@ class SegmentModel:
     files: tuple[Path, ...]
     in_place: Mapping[str, str]
     labels: Mapping[str, Node]
+    prepack: bool = True
+
+
+# Rows up to which a product reads a weight as it lies; packing it first would only cost a copy.
+_FEW_ROWS = 4
+
+
+def gains_by_packing(nodes: Iterable[Node]) -> bool:
+    """Whether weights packed once make the nodes faster: not for products with a few rows, as of a decoder's step."""
+    for node in nodes:
+        namespace, _, name = node.op.partition("::")
+        if namespace not in ("aten", "dim_order_ops", "executorch_prim") or name.startswith("convolution"):
+            return True
+        if name in ("mm", "bmm", "addmm", "linear"):
+            shape = node.outputs[0].tensor_type.shape
+            rows = shape[-2] if name == "bmm" else math.prod(shape[:-1])
+            if rows > _FEW_ROWS:
+                return True
+    return False
 
 
 def spec_of(value: Value, *, used: bool = True) -> Spec:
@@ -95,7 +116,15 @@ class Lowerer:
             if source:
                 in_place[name] = source
         return SegmentModel(
-            content, tuple(named), tuple(results), place.in_memory(), place.folder, tuple(place.files), in_place, labels
+            content,
+            tuple(named),
+            tuple(results),
+            place.in_memory(),
+            place.folder,
+            tuple(place.files),
+            in_place,
+            labels,
+            gains_by_packing(nodes),
         )
 
     def _leaf(self, builder: Builder, value: Value, name: str) -> Ref:

@@ -36,7 +36,7 @@ def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | Non
         return _open(model, _options(model, threads))
     known = cache.find(key)
     if known is not None:
-        options = _options(None, threads)
+        options = _options(model, threads, mapped=False)
         options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             return runtime().InferenceSession(str(known), options, providers=["CPUExecutionProvider"])
@@ -56,16 +56,19 @@ def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | Non
         return _open(model, _options(model, threads))
 
 
-def _options(model: SegmentModel | None, threads: int | None) -> Any:
+def _options(model: SegmentModel, threads: int | None, *, mapped: bool = True) -> Any:
+    """Options of a session; ``mapped`` also tells it where the weights are."""
     ort = runtime()
     options = ort.SessionOptions()
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if model is not None and model.folder:
+    if not model.prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    if mapped and model.folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", model.folder)
-    if model is not None and model.in_memory:
+    if mapped and model.in_memory:
         _give(ort, options, model.in_memory)
     return options
 
