@@ -308,7 +308,8 @@ def avg_pooling(x: Expansion, node: nodes.XNNAvgPooling2d) -> None:
         totals = []
         for part in (value, ones):
             part = x.permute(pad(x, part, before, after, 0.0), NCHW)
-            operands = _pool_operands(node, part) | {"padding": [0, 0], "count_include_pad": True, "divisor_override": 1}
+            operands = _pool_operands(node, part)
+            operands |= {"padding": [0, 0], "count_include_pad": True, "divisor_override": 1}
             shape = _pooled(x, node, part, (0, 0))
             totals.append(x.call("aten::avg_pool2d", operands, part.tensor_type.scalar_type, shape))
         result = binary(x, "aten::div.Tensor", *totals)
