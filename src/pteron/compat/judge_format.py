@@ -46,7 +46,7 @@ def format_reasons(case: Case, profile: Profile) -> Iterator[Reason]:
 def _damage(case: Case) -> Iterator[Reason]:
     for finding in case.findings:
         rule = RULES["PT-FM-011" if finding.severity is Severity.ERROR else "PT-FM-012"]
-        message = f"{finding.rule.id}: {finding.message}"
+        message = f"{finding.rule.id}: {finding.message.rstrip('.')}."
         yield rule.reason(finding.path, remedy=finding.rule.remedy, finding=message)
 
 

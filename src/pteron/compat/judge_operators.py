@@ -20,6 +20,7 @@ from pteron.format.scalar_type import ScalarType
 
 _OWN_NAMESPACES = frozenset({"aten", "executorch_prim", "dim_order_ops", "quantized_decomposed", "et_copy", "llama"})
 """Namespaces whose operators ExecuTorch itself brings; the operators of any other belong to somebody else."""
+_EXPORT = "export so that it is decomposed or delegated"
 
 
 def operator_reasons(case: Case, profile: Profile) -> Iterator[Reason]:
@@ -75,7 +76,8 @@ def _missing(use: OperatorUse, profile: Profile) -> Reason:
         return RULES["PT-OP-004" if own else "PT-OP-003"].reason(use.place, operator=use.name)
     release = str(profile.release) if profile.release is not None else profile.title
     rule = RULES["PT-OP-013" if use.prim else "PT-OP-001"]
-    remedy = f"{_first(having, profile.release)} has it; or export so that it is decomposed or delegated."
+    other = "rewrite the file with `pteron migrate`" if use.name.startswith("dim_order_ops::") else _EXPORT
+    remedy = f"{_first(having, profile.release)} has it; or {other}."
     return rule.reason(use.place, remedy=remedy, operator=use.name, release=release)
 
 

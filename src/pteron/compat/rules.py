@@ -49,6 +49,7 @@ class Rule:
 
 _NO, _IF, _TELL = Status.INCOMPATIBLE, Status.CONDITIONAL, None
 _REEXPORT = "Export the program again with the release that will run it."
+_MIGRATE = "Export the program again with the release that will run it, or rewrite it with `pteron migrate`."
 _OBSERVED = "observed on the real releases"
 
 _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
@@ -56,7 +57,8 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
     ("PT-FM-001", "inline-constants", _NO, "{fact}",
      "Constants may be stored inside the flatbuffer, as 0.1 did by default and 0.2 and 0.3 for programs without "
      "constants. CMake builds since 1.3, and so the wheels, are built without the code that reads them.",
-     "Export again with 0.4 or later, or build the runtime with ET_ENABLE_DEPRECATED_CONSTANT_BUFFER=1.",
+     "Export again with 0.4 or later, rewrite the file with `pteron migrate`, or build the runtime with "
+     "ET_ENABLE_DEPRECATED_CONSTANT_BUFFER=1.",
      "v1.3.0:CMakeLists.txt"),
     ("PT-FM-002", "format-refused", _NO, "{fact}",
      "The file uses a feature of the format that this release refuses with an error.", _REEXPORT,
@@ -101,7 +103,7 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
     ("PT-FM-013", "oversized-inline-constant", _NO,
      "A constant inside the flatbuffer has more bytes than its tensor, which {release} refuses.",
      "Since 0.2, and up to 1.2, runtimes compare the bytes of a constant inside of the flatbuffer with those of the "
-     "tensor and refuse a difference.", _REEXPORT, "v0.2.0 to v1.2.0:runtime/executor/program.cpp"),
+     "tensor and refuse a difference.", _MIGRATE, "v0.2.0 to v1.2.0:runtime/executor/program.cpp"),
     ("PT-FM-014", "release-unknown", _IF,
      "The release of {build} is not known: its operators were compared, the format and the backends were not.",
      "A bare selected_operators.yaml does not say which release it builds.",
@@ -122,7 +124,7 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "Say which release made the file with --produced-by, and compare results with eager PyTorch.",
      "v1.1.0:exir/emit/_emitter.py; changed in v1.2.0 (dim order and memory made to match)"),
     # ---- operators
-    ("PT-OP-001", "operator-missing", _NO, "{operator} has no kernel in {release}, in no library of it.",
+    ("PT-OP-001", "operator-not-in-release", _NO, "{operator} has no kernel in {release}, in no library of it.",
      "The operator came to ExecuTorch's kernel libraries in a later release, or was taken out.",
      "Run the file on a release that has the operator, or export so that it is decomposed or delegated.",
      "kernels/*/*.yaml at each tag; what the wheels register"),
@@ -139,7 +141,7 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "The exporter let an operator through for which ExecuTorch has no kernel: the file cannot be loaded anywhere.",
      "Export so that the operator is decomposed or delegated, or write a kernel and list it in a profile.",
      "kernels/*/*.yaml at each tag; what the wheels register"),
-    ("PT-OP-005", "argument-count", _NO,
+    ("PT-OP-005", "argument-count-refused", _NO,
      "{operator} is called with {given} entries, {release} takes {accepted}, and refuses the call with 0x23.",
      "The operator's arguments changed between the release that made the file and this one. Kernels since 1.0, and "
      "prim ops since 0.7, compare the number.", _REEXPORT, "v1.0.0:codegen/gen.py"),
@@ -190,7 +192,7 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "The Arm Ethos-U backend was renamed from ArmBackend to EthosUBackend between 0.5 and 0.6; each side knows its "
      "own name only.", _REEXPORT, "backends/arm/runtime at v0.5.0 and v0.6.0"),
     ("PT-BE-004", "payload-refused", _NO, "The payload is {payload}; {release} takes {accepted} only.",
-     "The backend of this release does not read payloads of this identifier.", _REEXPORT,
+     "The backend of this release does not read payloads of this identifier.", _MIGRATE,
      "backends/xnnpack/runtime/XNNCompiler.cpp at each tag"),
     ("PT-BE-005", "node-unknown", _NO, "The payload has {node}, which XNNPACK of {release} does not implement.",
      "The payload has a node or an element type that came later, or that this release took out: the delegate refuses "
@@ -201,10 +203,10 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "refuses the payload with 0x11.", _REEXPORT, "v0.7.0:backends/xnnpack/runtime/XNNCompiler.cpp"),
     ("PT-BE-007", "payload-misread", _NO, "{fact}",
      "The XNNPACK runtime of this release does not know where the payload keeps its weights or scales, and does not "
-     "notice: it takes other memory for them.", "Do not ship this pair. Run the file on 0.6 or later, or export it "
-     "again with the release that will run it.", "backends/xnnpack/serialization/runtime_schema.fbs at each tag"),
+     "notice: it takes other memory for them.", "Do not ship this pair. Run the file on 0.6 or later, export it again "
+     "with the release that will run it, or rewrite it with `pteron migrate`.", "backends/xnnpack/serialization/runtime_schema.fbs at each tag"),
     ("PT-BE-008", "payload-form-unknown", _NO, "The payload uses {what}, known {range}; {release} does not know it.",
-     "The payload uses a field or table that this release's XNNPACK runtime does not have.", _REEXPORT,
+     "The payload uses a field or table that this release's XNNPACK runtime does not have.", _MIGRATE,
      "backends/xnnpack/serialization/runtime_schema.fbs at each tag"),
     ("PT-BE-009", "payload-unreadable", _IF, "The payload cannot be read: {problem}.",
      "The payload is damaged or of a form that Pteron does not know; what its backend does with it is not known.",
