@@ -15,6 +15,7 @@ from pteron.errors import KernelError
 from pteron.ops.dims import check_shape
 from pteron.ops.promotion import BOOL, FLOAT32, INT64, Array, DType, Scalar, cast, is_complex, is_floating
 from pteron.ops.registry import operator
+from pteron.ops.result_size import elements_allowed
 
 # Elements of a tensor whose values are computed here, before its out tensor is looked at.
 MAX_COMPUTED_ELEMENTS = 1 << 28
@@ -115,8 +116,9 @@ def _range_length(start: Scalar, end: Scalar, step: Scalar) -> int:
         length = int(-((start - end) // step))
     else:
         length = math.ceil((float(end) - float(start)) / float(step))
-    if length > MAX_COMPUTED_ELEMENTS:
-        raise KernelError(f"a range of {length} elements is above the cap of {MAX_COMPUTED_ELEMENTS}")
+    allowed = elements_allowed(MAX_COMPUTED_ELEMENTS)
+    if length > allowed:
+        raise KernelError(f"a range of {length} elements is above the cap of {allowed}")
     return length
 
 

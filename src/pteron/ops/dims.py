@@ -9,6 +9,7 @@ import numpy as np
 
 from pteron.errors import KernelError
 from pteron.ops.promotion import Array
+from pteron.ops.result_size import elements_allowed
 
 MAX_ELEMENTS = 1 << 31
 """Elements of one result: sizes come from files that nobody vouches for."""
@@ -40,8 +41,9 @@ def check_shape(size: Sequence[int]) -> tuple[int, ...]:
     """``size`` as a shape; negative sizes and absurd numbers of elements are refused."""
     if min(size, default=0) < 0:
         raise KernelError(f"the shape {list(size)} has a negative size")
-    if math.prod(size) > MAX_ELEMENTS:
-        raise KernelError(f"the shape {list(size)} has more than {MAX_ELEMENTS} elements")
+    allowed = elements_allowed(MAX_ELEMENTS)
+    if math.prod(size) > allowed:
+        raise KernelError(f"the shape {list(size)} has more than {allowed} elements")
     return tuple(size)
 
 

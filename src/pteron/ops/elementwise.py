@@ -29,6 +29,7 @@ from pteron.ops.promotion import (
     promote,
     widen,
 )
+from pteron.ops.result_size import elements_allowed
 
 # A result that broadcasting makes larger than both operands and than this is refused before it is allocated.
 MAX_BROADCAST_BYTES = 1 << 32
@@ -122,7 +123,7 @@ def check_broadcast(*values: Array | Scalar, itemsize: int = 1) -> None:
     size = itemsize
     for extent in shape:
         size *= extent
-    if size > MAX_BROADCAST_BYTES and shape not in shapes:
+    if size > elements_allowed(MAX_BROADCAST_BYTES // itemsize) * itemsize and shape not in shapes:
         raise KernelError(f"shapes {', '.join(map(str, sorted(shapes)))} broadcast to {size} bytes")
 
 

@@ -14,6 +14,7 @@ from pteron.ops.creation import MAX_COMPUTED_ELEMENTS
 from pteron.ops.dims import check_shape
 from pteron.ops.promotion import FLOAT16, FLOAT32, FLOAT64, Array, DType, cast, is_floating, is_reduced, widen
 from pteron.ops.registry import operator
+from pteron.ops.result_size import elements_allowed
 
 _OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
 
@@ -22,8 +23,9 @@ def _request(size: list[int], out_dtype: DType | None) -> tuple[tuple[int, ...],
     shape, dtype = check_shape(size), out_dtype or FLOAT32
     if not is_floating(dtype):
         raise KernelError(f"random numbers cannot be {dtype.name}; they must be floating point")
-    if math.prod(shape) > MAX_COMPUTED_ELEMENTS:
-        raise KernelError(f"random numbers of shape {shape} are above the cap of {MAX_COMPUTED_ELEMENTS} elements")
+    allowed = elements_allowed(MAX_COMPUTED_ELEMENTS)
+    if math.prod(shape) > allowed:
+        raise KernelError(f"random numbers of shape {shape} are above the cap of {allowed} elements")
     return shape, dtype
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from pteron.errors import KernelError
+from pteron.ops.result_size import elements_allowed
 
 # No result or padded input may have more elements: a file can ask for any padding, stride or scale.
 MAX_ELEMENTS = 1 << 28
@@ -15,8 +16,9 @@ def check_volume(shape: Sequence[int], what: str = "result") -> None:
     """Refuse shapes with negative or absurd sizes before anything of that size is allocated."""
     if any(size < 0 for size in shape):
         raise KernelError(f"the {what} would have the shape {list(shape)}, which has a negative size")
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise KernelError(f"the {what} would have {math.prod(shape)} elements, more than the {MAX_ELEMENTS} allowed")
+    allowed = elements_allowed(MAX_ELEMENTS)
+    if math.prod(shape) > allowed:
+        raise KernelError(f"the {what} would have {math.prod(shape)} elements, more than the {allowed} allowed")
 
 
 def per_dim(values: Sequence[int], rank: int, name: str, least: int) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.ops import REGISTRY, Registry
 from pteron.ops.registry import call_length
+from pteron.ops.result_size import results_within
 from pteron.runtime import signature
 from pteron.runtime.kernels import ET_COPY_INDEX, ET_VIEW, Step, bind
 from pteron.runtime.memory import Arenas, SharedBuffers, allocate
@@ -85,7 +86,7 @@ class LoadedMethod:
         ``trace`` is called with each instruction's operator name and seconds. Raises ``InputError`` for inputs that
         do not fit, ``ExecutionError`` where an instruction fails.
         """
-        with self._lock, np.errstate(all="ignore"):
+        with self._lock, np.errstate(all="ignore"), results_within(self.program.limits.max_memory):
             self._set_inputs(inputs)
             self._prepare_outputs()
             self._run(trace)

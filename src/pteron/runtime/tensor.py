@@ -32,8 +32,11 @@ def strides_of(sizes: tuple[int, ...], dim_order: tuple[int, ...], itemsize: int
 
 
 def dense_view(memory: Bytes, dtype: np.dtype[Any], sizes: tuple[int, ...], dim_order: tuple[int, ...]) -> Array:
-    """The start of ``memory`` seen as an array of the sizes and dim order given."""
-    view: Array = np.ndarray(sizes, dtype, memory, 0, strides_of(sizes, dim_order, dtype.itemsize))
+    """The start of ``memory`` seen as an array of the sizes and dim order given; raises ``KernelError``."""
+    try:
+        view: Array = np.ndarray(sizes, dtype, memory, 0, strides_of(sizes, dim_order, dtype.itemsize))
+    except ValueError:  # empty, with dimensions whose product is beyond 64 bits
+        raise KernelError(f"sizes {list(sizes)} are beyond what an array can have") from None
     return view
 
 

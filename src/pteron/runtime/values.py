@@ -129,7 +129,8 @@ class ValueTable:
             raise self.program.fault(f"sizes {list(sizes)} are not possible", f"{path}.sizes")
         if record.storage_offset:
             raise self.program.fault("a storage offset is not supported by any runtime", f"{path}.storage_offset")
-        if math.prod(sizes) * record.scalar_type.itemsize > limits.max_tensor_bytes:
+        # An empty dimension does not make the others harmless: a kernel that reduces it gives a result of their size.
+        if math.prod(max(size, 1) for size in sizes) * record.scalar_type.itemsize > limits.max_tensor_bytes:
             raise LimitError(
                 f"a tensor of sizes {list(sizes)} is larger than {limits.max_tensor_bytes:,} bytes; "
                 "raise Limits.max_tensor_bytes to load it",

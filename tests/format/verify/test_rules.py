@@ -93,6 +93,8 @@ CASES: list[tuple[str, str, dict[str, Any], str, str]] = [
      "values[0].val.sizes", "bytes"),
     ("PT-VF-034", ADD, {"values[0].val.sizes": (2**31 - 1, 2**20)}, "values[0].val.sizes",
      "Limits.max_tensor_bytes is 1,099,511,627,776"),
+    ("PT-VF-034", ADD, {"values[0].val.sizes": (2**31 - 1, 2**30, 0), "values[0].val.dim_order": (0, 1, 2)},
+     "values[0].val.sizes", "bytes, were it not for an empty dimension"),
     ("PT-VF-035", EXTERNAL, {"values[0].val.extra_tensor_info.fully_qualified_name": None},
      "values[0].val.extra_tensor_info.fully_qualified_name", "no name"),
     ("PT-VF-040", ADD, {"code[0]": None}, "code[0]", "no content"),

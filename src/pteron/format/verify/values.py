@@ -95,6 +95,10 @@ def check_tensor(report: Report, tensor: schema.Tensor, path: str, *, is_input: 
     if nbytes > _MAX_BYTES:
         if not dynamic_input or tensor.allocation_info is not None:
             report.add("PT-VF-033", f"{path}.sizes", f"{list(sizes)} take {nbytes:,} bytes")
-    elif nbytes > report.limits.max_tensor_bytes and not (dynamic_input and tensor.allocation_info is None):
-        allowed = report.limits.max_tensor_bytes
-        report.add("PT-VF-034", f"{path}.sizes", f"{nbytes:,} bytes, Limits.max_tensor_bytes is {allowed:,}")
+        return
+    # An empty dimension does not make the others harmless: an operator that reduces it gives a result of their size.
+    reach = math.prod(max(size, 1) for size in sizes) * tensor.scalar_type.itemsize
+    allowed = report.limits.max_tensor_bytes
+    if reach > allowed and not (dynamic_input and tensor.allocation_info is None):
+        what = "bytes" if nbytes else "bytes, were it not for an empty dimension"
+        report.add("PT-VF-034", f"{path}.sizes", f"{reach:,} {what}; Limits.max_tensor_bytes is {allowed:,}")
