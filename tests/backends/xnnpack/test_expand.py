@@ -207,7 +207,7 @@ def test_an_input_quantised_at_run_time_by_its_datatype() -> None:
 def test_four_bit_weights(columns: int) -> None:
     """Nibbles less 8, low one first; blocks have their own scales, of which float32 ones lose their last 16 bits."""
     x, codes = real(3, columns), RNG.integers(0, 16, (5, columns), np.uint8)
-    even = np.pad(codes, ((0, 0), (0, columns % 2)))
+    even = np.pad(codes, ((0, 0), (0, columns % 2)), constant_values=8)
     packed = even[:, 0::2] | even[:, 1::2] << 4
     graph = Graphs()
     source = graph.input("fp32", 3, columns)
@@ -231,13 +231,14 @@ def test_four_bit_weights(columns: int) -> None:
 
 @pytest.mark.parametrize("output", ["fp32", "bf16"])
 def test_bfloat16_linear(output: str) -> None:
-    x, w, b = (real(*shape).astype(ml_dtypes.bfloat16) for shape in ((3, 8), (8, 5), (5,)))
+    x, w = (real(*shape).astype(ml_dtypes.bfloat16) for shape in ((3, 8), (5, 8)))
+    b = real(5)
     dtype = F32 if output == "fp32" else ml_dtypes.bfloat16
     graph = Graphs()
-    ids = graph.input("bf16", 3, 8), graph.constant("bf16", w), graph.constant("bf16", b), graph.output(output, 3, 5)
-    graph.node(nodes.XNNFullyConnected(*ids, flags=1))
+    ids = graph.input("bf16", 3, 8), graph.constant("bf16", w), graph.constant("fp32", b), graph.output(output, 3, 5)
+    graph.node(nodes.XNNFullyConnected(*ids))
     (y,) = results(graph, x, outputs=[np.zeros((3, 5), dtype)])
-    expected = x.astype(np.float64) @ w.astype(np.float64) + b.astype(np.float64)
+    expected = x.astype(np.float64) @ w.T.astype(np.float64) + b.astype(np.float64)
     np.testing.assert_allclose(y.astype(np.float64), expected, rtol=1e-6 if output == "fp32" else 2**-7, atol=1e-5)
 
 
@@ -300,3 +301,11 @@ def test_integer_arithmetic() -> None:
     graph.node(nodes.XNNMultiply(a, b, graph.output("int32", 3)))
     x, y = np.array([1, -2, 3], np.int32), np.array([5, 6, -7], np.int32)
     np.testing.assert_array_equal(results(graph, x, y, outputs=[x])[0], x * y)
+
+
+def test_a_filter_may_be_turned() -> None:
+    x, w = real(3, 8), real(8, 5)
+    graph = Graphs()
+    ids = graph.input("fp32", 3, 8), graph.constant("fp32", w), INVALID, graph.output("fp32", 3, 5)
+    graph.node(nodes.XNNFullyConnected(*ids, flags=1))
+    np.testing.assert_allclose(results(graph, x, outputs=[x @ w])[0], x @ w, rtol=1e-5, atol=1e-6)

@@ -25,9 +25,6 @@ TESTS = HERE.parents[1]
 
 # Files that the wheel does not run.
 REFUSED = {"xnnpack_mobile_block.pte": "the runtime resizes a static tensor"}
-    "xnnpack_lstm.pte": "an output has a dimension more",
-    "xnnpack_mobile_block.pte": "a static tensor is resized",
-}
 
 
 def delegated(release: str) -> list[Case]:

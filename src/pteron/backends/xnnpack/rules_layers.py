@@ -33,7 +33,7 @@ def fully_connected(x: Expansion, node: nodes.XNNFullyConnected) -> None:
     if node.flags & TRANSPOSE_WEIGHTS:
         weight = x.permute(weight, (1, 0))
     bias = _bias(x, node.bias_id, node.input1_id, node.filter_id)
-    compute = _compute_type(x, value, node.output_id)
+    compute = _compute_type(x, value)
     value, weight = x.convert(value, compute), x.convert(weight, compute)
     shape = value.tensor_type.shape
     x.need(len(shape) > 0 and shape[-1] == weight.tensor_type.shape[1], f"an input of shape {list(shape)}")
@@ -42,13 +42,11 @@ def fully_connected(x: Expansion, node: nodes.XNNFullyConnected) -> None:
     x.define(node.output_id, x.clamp(result))
 
 
-def _compute_type(x: Expansion, value: Value, output: int) -> ScalarType:
-    """The type that weights are taken in: the input's own, but float32 from bfloat16 to float32."""
+def _compute_type(x: Expansion, value: Value) -> ScalarType:
+    """The type that weights are taken in: the input's own, but float32 for bfloat16, whose bias is float32."""
     scalar_type = value.tensor_type.scalar_type
     x.need(scalar_type in FLOATS, "integers that are not quantised")
-    if scalar_type == ScalarType.BFLOAT16 and x.tensor(output).datatype.short == "fp32":
-        return ScalarType.FLOAT
-    return scalar_type
+    return ScalarType.FLOAT if scalar_type == ScalarType.BFLOAT16 else scalar_type
 
 
 def _bias(x: Expansion, number: int, input: int, filter: int) -> Value | None:
@@ -178,7 +176,7 @@ def _convolve(
     if transposed and even:
         padding = [node.padding_top, node.padding_left]
     bias = _bias(x, node.bias_id, node.input1_id, node.filter_id)
-    compute = _compute_type(x, value, node.output_id)
+    compute = _compute_type(x, value)
     value, weight = x.convert(value, compute), x.convert(weight, compute)
     stride = [node.subsampling_height, node.subsampling_width]
     dilation = [node.dilation_height, node.dilation_width]
