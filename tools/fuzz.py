@@ -16,8 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from pteron.runtime.module import ENGINES  # noqa: E402
 from robustness import fleet, mutants  # noqa: E402
-from robustness.exercise import ENTRY_POINTS, examine, warm_up  # noqa: E402
+from robustness.exercise import ENTRY_POINTS, REFERENCE, examine, warm_up  # noqa: E402
 
 
 def main() -> int:
@@ -29,13 +30,14 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder for files that fail")
     parser.add_argument("--only", type=int, help="examine this one mutant here, without a worker")
+    parser.add_argument("--engine", default=REFERENCE, choices=ENGINES, help="what runs them (default: %(default)s)")
     options = parser.parse_args()
     if options.only is not None:
-        return only(options.seed, options.only)
+        return only(options.seed, options.only, options.engine)
     start = time.monotonic()
     until = start + options.minutes * 60
     numbers = range(options.first, options.first + options.mutants)
-    job = fleet.RandomMutants(options.seed)
+    job = fleet.RandomMutants(options.seed, options.engine)
     tally = fleet.run(numbers, job, workers=options.workers, until=until, progress=Progress(len(numbers)))
     print(f"\n{tally.cases:,} mutants with seed {options.seed} in {time.monotonic() - start:,.0f} s, ", end="")
     print(f"{options.workers} workers; worst: {tally.seconds:.2f} s CPU, {tally.nbytes / 2**20:.1f} MiB")
@@ -50,15 +52,15 @@ def main() -> int:
     return 1 if tally.faults else 0
 
 
-def only(seed: int, number: int) -> int:
+def only(seed: int, number: int, engine: str) -> int:
     """One mutant, in this process; an untyped exception shows its whole traceback."""
-    warm_up(mutants.SEEDS)
+    warm_up(mutants.SEEDS, engine)
     mutant = mutants.mutant(seed, number)
     print(f"{mutant.origin}, {len(mutant.data):,} bytes")
-    verdict = examine(mutant.suffix, mutant.data)
+    verdict = examine(mutant.suffix, mutant.data, engine=engine)
     print(verdict)
     if verdict.outcome.startswith("untyped"):
-        ENTRY_POINTS[mutant.suffix](mutant.data)
+        ENTRY_POINTS[mutant.suffix](mutant.data, engine)
     return 1 if verdict.fault else 0
 
 

@@ -35,7 +35,7 @@ from executorch.kernels import quantized  # noqa: E402, F401  registers quantize
 import pteron  # noqa: E402
 from pteron.format.program import read_program  # noqa: E402
 from robustness import mutants  # noqa: E402
-from robustness.exercise import LIMITS, method_input, warm_up  # noqa: E402
+from robustness.exercise import LIMITS, REFERENCE, method_input, warm_up  # noqa: E402
 
 SECONDS = 20.0
 """What one mutant may take on the wheel."""
@@ -53,7 +53,7 @@ class Answer:
 def ask_pteron(data: bytes) -> Answer:
     """Open, load and run every method."""
     try:
-        module = pteron.load(data, limits=LIMITS, seed=0)
+        module = pteron.load(data, limits=LIMITS, seed=0, engine=REFERENCE)
         outputs = []
         for name in module.program.methods:
             method = module[name]

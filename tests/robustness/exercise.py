@@ -28,6 +28,8 @@ MEMORY = 64 << 20
 """Bytes beyond twice the file's size that one file may take."""
 LIMITS = Limits(max_memory=16 << 20, max_tensor_bytes=16 << 20, max_instructions=1000)
 _LARGEST_INPUT = 4 << 20
+REFERENCE = "reference"
+"""The engine that the suites run; ``tools/fuzz.py --engine`` takes another."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,21 @@ class TooSlowError(BaseException):
     """Raised by the timer; no BaseException of Pteron's own can swallow it."""
 
 
-def read_and_run_program(data: bytes) -> str:
+def read_and_run_program(data: bytes, engine: str = REFERENCE) -> str:
     """Read, verify, load and run a PTE file."""
     program = read_program(data, limits=LIMITS)
     findings = verify(program, limits=LIMITS)
     for finding in findings[:5]:
         str(finding)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    outcome = _run(data, verified=not errors)
+    outcome = _run(data, engine, verified=not errors)
     return f"refused: {errors[0].rule.name}" if errors else outcome
 
 
-def _run(data: bytes, *, verified: bool) -> str:
+def _run(data: bytes, engine: str, *, verified: bool) -> str:
     """Load and run every method once; a file that verification refuses is loaded without it, as callers may."""
     try:
-        module = pteron.load(data, limits=LIMITS, verify=verified, seed=0)
+        module = pteron.load(data, limits=LIMITS, verify=verified, seed=0, engine=engine)
     except pteron.PteronError as error:
         return f"cannot load: {type(error).__name__}"
     worst = "runs"
@@ -80,7 +82,7 @@ def method_input(info: pteron.ValueInfo) -> Any:
     return np.zeros(info.shape, dtype) if dtype.names else np.ones(info.shape, dtype)
 
 
-def read_tensors(data: bytes) -> str:
+def read_tensors(data: bytes, engine: str = REFERENCE) -> str:
     """Read a PTD file and look at every tensor."""
     for entry in read_tensor_data(data, limits=LIMITS).entries.values():
         if entry.scalar_type is not None:
@@ -88,23 +90,23 @@ def read_tensors(data: bytes) -> str:
     return "reads"
 
 
-def read_and_run_bundle(data: bytes) -> str:
+def read_and_run_bundle(data: bytes, engine: str = REFERENCE) -> str:
     """Read a bundled program, its test cases, and run the program inside."""
     bundled = read_bundled_program(data, limits=LIMITS)
     for suite in bundled.test_suites.values():
         for case in suite:
             repr(case)
-    return read_and_run_program(bytes(bundled.program_bytes))
+    return read_and_run_program(bytes(bundled.program_bytes), engine)
 
 
-ENTRY_POINTS: dict[str, Callable[[bytes], str]] = {
+ENTRY_POINTS: dict[str, Callable[[bytes, str], str]] = {
     ".pte": read_and_run_program,
     ".ptd": read_tensors,
     ".bpte": read_and_run_bundle,
 }
 
 
-def examine(suffix: str, data: bytes, *, traced: bool = False) -> Verdict:
+def examine(suffix: str, data: bytes, *, traced: bool = False, engine: str = REFERENCE) -> Verdict:
     """Run one file through its entry point. ``traced`` measures memory with tracemalloc instead of by resident size.
 
     Only ``PteronError`` may come out, within ``SECONDS`` and ``MEMORY``. Must run in the main thread.
@@ -122,7 +124,7 @@ def examine(suffix: str, data: bytes, *, traced: bool = False) -> Verdict:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outcome = ENTRY_POINTS[suffix](data)
+            outcome = ENTRY_POINTS[suffix](data, engine)
     except pteron.PteronError as error:
         outcome = f"unreadable: {type(error).__name__}"
     except TooSlowError:
@@ -143,11 +145,11 @@ def examine(suffix: str, data: bytes, *, traced: bool = False) -> Verdict:
     return Verdict(outcome, fault, seconds, nbytes)
 
 
-def warm_up(seeds: Path) -> None:
+def warm_up(seeds: Path, engine: str = REFERENCE) -> None:
     """Load everything that is loaded late, so that the first file measured pays for nothing but itself."""
     for path in sorted(seeds.iterdir()):
         if path.suffix in ENTRY_POINTS:
-            ENTRY_POINTS[path.suffix](path.read_bytes())
+            ENTRY_POINTS[path.suffix](path.read_bytes(), engine)
 
 
 def _where() -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from robustness import mutants
-from robustness.exercise import Verdict, examine, warm_up
+from robustness.exercise import REFERENCE, Verdict, examine, warm_up
 
 WALL_SECONDS = 60.0
 """Seconds without a finished case after which a worker counts as hanging and is killed."""
@@ -34,10 +34,11 @@ class RandomMutants:
     """Mutant number n of a seed; memory of every sixteenth is measured by tracemalloc, of the others by the system."""
 
     seed: int
+    engine: str = REFERENCE
 
     def __call__(self, number: int) -> Verdict:
         mutant = mutants.mutant(self.seed, number)
-        return examine(mutant.suffix, mutant.data, traced=number % _TRACED_EVERY == 0)
+        return examine(mutant.suffix, mutant.data, traced=number % _TRACED_EVERY == 0, engine=self.engine)
 
 
 @dataclass(frozen=True)
