@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 import pteron
 from pteron.compat.check import CheckResult
+from pteron.compat.features import Feature
+from pteron.compat.profile import profile_for, releases
 from pteron.compat.requirements import Requirements
 from pteron.compat.rules import RULES, Rule
 from pteron.compat.verdict import Status
@@ -94,12 +98,23 @@ def needs(required: Requirements) -> dict[str, list[str]]:
         f"{use.id} {item}" for use in required.backends for item in (*use.node_types, *use.datatypes, *use.features)
     }
     return {
-        "features": sorted(feature.id for feature in required.features),
+        "features": sorted(feature.id for feature in required.features if _matters(feature)),
         "operators": sorted(operators),
         "backends": sorted({" ".join(filter(None, (use.id, use.format, use.version))) for use in required.backends}),
         "payloads": sorted(payloads),
         "external_keys": sorted(key.key for key in required.external_keys),
     }
+
+
+def _matters(feature: Feature) -> bool:
+    """Whether some known release does not take the feature; what all of them take is how an exporter writes today."""
+    for release in releases():
+        row = profile_for(release).support(feature.id)
+        if row is None and (not feature.since or Version(feature.since) > release):
+            return True
+        if row is not None and row.outcome != "accepted":
+            return True
+    return False
 
 
 def read_lock(path: str | Path) -> Lock:

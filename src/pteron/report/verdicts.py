@@ -66,7 +66,10 @@ def print_results(
     if len(results) > 1:
         failing = sum(fails(result, fail_on) for result in results)
         out.line()
-        out.heading(f"{count(len(results), 'file')}: {f'{failing} failing' if failing else 'all pass'}")
+        worse = len({change.model for change in changes if change.bad})
+        counts = [f"{failing} failing"] if failing else []
+        counts += [f"{worse} worse than the lock file"] if worse else []
+        out.heading(f"{count(len(results), 'file')}: {', '.join(counts) or 'all pass'}")
 
 
 def _mark(bad: bool) -> Styled:
