@@ -70,7 +70,7 @@ def known_history() -> History:
     dates = {release: release_facts(release).released for release in releases()}
     named = {minor_of(release): day for release, day in dates.items()}
     named.update((Version(name), day) for name, day in table["released"].items())
-    return History(tuple(sorted(named)), MappingProxyType(named))
+    return History(tuple(sorted(named)), MappingProxyType(dict(sorted(named.items()))))
 
 
 def add_months(day: date, months: int) -> date:
