@@ -31,7 +31,7 @@ class PlanEdit:
         self.buffer_sizes: list[int] = list(plan.non_const_buffer_sizes or (0,))
         self._chains: list[schema.Chain] = list(plan.chains or ())
         self._numbers = {operator.qualified_name: index for index, operator in reversed([*enumerate(self.operators)])}
-        self._known: dict[schema.KernelTypes, int] = {}
+        self._known: dict[str, int] = {}
 
     def val(self, index: int) -> schema.KernelTypes | None:
         """The content of a value; None for an index out of range."""
@@ -44,10 +44,27 @@ class PlanEdit:
 
     def constant(self, val: schema.KernelTypes) -> int:
         """The index of a number, string, list of numbers or null that nothing ever writes; equal ones are one."""
-        # True == 1 == 1.0 in Python; the records' classes keep them apart.
-        if val not in self._known:
-            self._known[val] = self.add(val)
-        return self._known[val]
+        # By text, which keeps 0.0 and -0.0 apart and finds nan again.
+        key = repr(val)
+        if key not in self._known:
+            self._known[key] = self.add(val)
+        return self._known[key]
+
+    def as_stored(self, index: int) -> int | None:
+        """The index of a tensor over the same memory with its dimensions in the order of memory; often the same one.
+
+        None where that cannot be: only planned memory can have two names, and only sizes that stay can be written down.
+        """
+        tensor = self.val(index)
+        if not isinstance(tensor, schema.Tensor):
+            return None
+        order = tensor.dim_order or ()
+        if order == tuple(range(len(order))):
+            return index
+        if tensor.allocation_info is None or tensor.shape_dynamism is not schema.TensorShapeDynamism.STATIC:
+            return None
+        sizes = tuple((tensor.sizes or ())[dim] for dim in order)
+        return self.constant(dataclasses.replace(tensor, sizes=sizes, dim_order=tuple(range(len(sizes)))))
 
     def integers(self, numbers: Sequence[int]) -> int:
         """The index of a list of integers."""

@@ -8,7 +8,7 @@ from pteron.compat.migrate.step import Rewritten, Subject, step
 from pteron.compat.profile import Profile
 from pteron.errors import UnsupportedError
 from pteron.format import schema
-from pteron.format.schema import InstructionArguments, KernelCall, TensorShapeDynamism
+from pteron.format.schema import InstructionArguments, KernelCall
 from pteron.graph.plan_edit import PlanEdit
 
 TO_COPY = "dim_order_ops::_to_dim_order_copy.out"
@@ -67,23 +67,20 @@ class _Plain:
         """The tensors under the sizes that they have in memory, where a change of dim order is a permutation."""
         if source.scalar_type != out.scalar_type:
             raise UnsupportedError(f"{self.place}: no operator of the target changes dtype and dim order at once")
-        seen_source, seen_out = self._as_stored(args[0], source), self._as_stored(args[3], out)
+        seen_source, seen_out = self._as_stored(args[0]), self._as_stored(args[3])
         position = {dim: place for place, dim in enumerate(_order(source))}
         dims = self.edit.integers([position[dim] for dim in _order(out)])
         return [self.edit.call("aten::permute_copy.out", (seen_source, dims, seen_out, seen_out))]
 
-    def _as_stored(self, index: int, tensor: schema.Tensor) -> int:
+    def _as_stored(self, index: int) -> int:
         """A second value over the same planned memory, with its dimensions in the order of memory."""
-        if _contiguous(tensor):
-            return index
-        if tensor.allocation_info is None or tensor.shape_dynamism is not TensorShapeDynamism.STATIC:
+        stored = self.edit.as_stored(index)
+        if stored is None:
             raise UnsupportedError(
                 f"{self.place}.values[{index}]: the target has no operator that changes the dim order of a tensor "
                 "that is dynamic or not memory planned"
             )
-        sizes = tuple((tensor.sizes or ())[dim] for dim in _order(tensor))
-        stored = dataclasses.replace(tensor, sizes=sizes, dim_order=tuple(range(len(sizes))))
-        return self.edit.constant(stored)
+        return stored
 
     def _tensor(self, index: int) -> schema.Tensor:
         val = self.edit.val(index)

@@ -1,0 +1,132 @@
+"""Steps that replace operators which the target lacks: by another name, or by others that it has."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pteron.compat.migrate import resampling
+from pteron.compat.migrate.decompositions import DECOMPOSITIONS
+from pteron.compat.migrate.expression import Expression
+from pteron.compat.migrate.step import Rewritten, Subject, step
+from pteron.compat.profile import Profile
+from pteron.errors import UnsupportedError
+from pteron.format import schema
+from pteron.format.program import Program
+from pteron.format.schema import InstructionArguments, KernelCall
+from pteron.graph.constant_pool import ConstantPool
+from pteron.graph.ir import Value
+from pteron.graph.plan_edit import PlanEdit
+from pteron.graph.splice import Piece, splice
+from pteron.ops.registry import REGISTRY
+
+RENAMED = {
+    "executorch_prim::add.int": "executorch_prim::add.Scalar",
+    "executorch_prim::sub.int": "executorch_prim::sub.Scalar",
+    "executorch_prim::eq.int": "executorch_prim::eq.Scalar",
+}
+"""Names that exporters wrote for what runtimes call otherwise, with the same arguments."""
+TABLES = (resampling,)
+"""Modules that add to the table of decompositions."""
+
+
+@step("rename-operators", solves=("PT-OP-001", "PT-OP-004", "PT-OP-013"), layout_only=False)
+def renamed(subject: Subject, profile: Profile) -> Rewritten | None:
+    """Call operators by the names that the target's runtime has for them."""
+    counts: Counter[str] = Counter()
+    plans = []
+    for plan in subject.program.root.execution_plan or ():
+        edit = PlanEdit(plan)
+
+        def change(instruction: InstructionArguments, edit: PlanEdit = edit) -> list[InstructionArguments] | None:
+            name = edit.name(instruction) if isinstance(instruction, KernelCall) else ""
+            new = RENAMED.get(name)
+            if new is None or not isinstance(instruction, KernelCall) or profile.has_operator(name):
+                return None
+            if not profile.has_operator(new):
+                return None
+            counts[name] += 1
+            return [edit.call(new, instruction.args or ())]
+
+        plans.append(edit.finish() if edit.replace(change) else plan)
+    if not counts:
+        return None
+    root = dataclasses.replace(subject.program.root, execution_plan=tuple(plans))
+    said = ", ".join(f"{name} as {RENAMED[name]}" for name in counts)
+    return dataclasses.replace(subject, program=subject.program.replace(root=root)), f"called {said}"
+
+
+@step("decompose-operators", solves=("PT-OP-001", "PT-OP-002", "PT-OP-004"), layout_only=False)
+def decomposed(subject: Subject, profile: Profile) -> Rewritten | None:
+    """Write operators that the target lacks in terms of those that it has."""
+    counts: Counter[str] = Counter()
+
+    def make(piece: Piece, instruction: InstructionArguments) -> Mapping[int, Value] | None:
+        if not isinstance(instruction, KernelCall):
+            return None
+        name = piece.edit.name(instruction)
+        if profile.has_operator(name):
+            return None
+        results = decompose(piece, instruction)
+        if results is not None:
+            counts[name] += 1
+        return results
+
+    program = spliced(subject, make)
+    if not counts:
+        return None
+    said = ", ".join(f"{count} × {name}" for name, count in counts.items())
+    return dataclasses.replace(subject, program=program), f"wrote {said} in terms of other operators"
+
+
+def spliced(subject: Subject, make: Callable[[Piece, InstructionArguments], Mapping[int, Value] | None]) -> Program:
+    """The program with pieces in the place of instructions."""
+    pool = ConstantPool(subject.program)
+    plans = []
+    for index, plan in enumerate(subject.program.root.execution_plan or ()):
+        edit = PlanEdit(plan)
+        place = f"{subject.program.file}, execution_plan[{index}]"
+        plans.append(edit.finish() if splice(edit, pool, place, make) else plan)
+    root = dataclasses.replace(subject.program.root, execution_plan=tuple(plans))
+    return pool.finish(subject.program.replace(root=root))
+
+
+def decompose(piece: Piece, call: KernelCall) -> Mapping[int, Value] | None:
+    """The results of a call by the values that take them; None for an operator without a decomposition.
+
+    Raises ``UnsupportedError`` where the decomposition does not cover the call.
+    """
+    operator = REGISTRY.get(piece.edit.name(call))
+    args = call.args or ()
+    if operator is None:
+        return None
+    function = DECOMPOSITIONS.get(operator.functional.qualified_name)
+    called = operator.schema_for(len(args))
+    if function is None or called is None:
+        return None
+    functional = {argument.name for argument in operator.functional.arguments}
+    accepted = inspect.signature(function).parameters
+    operands: dict[str, Any] = {}
+    outs: list[int] = []
+    for argument, index in zip(called.arguments, args, strict=False):
+        if argument.name in functional:
+            if argument.name in accepted:
+                operands[argument.name] = piece.read(index)
+        else:
+            val = piece.edit.val(index)
+            outs += list(val.items or ()) if isinstance(val, schema.TensorList) else [index]
+    if "op" in accepted:
+        operands["op"] = operator.functional.qualified_name
+    if "dtype" in accepted and "dtype" not in operands:
+        operands["dtype"] = piece.type(outs[0]).scalar_type
+    expression = Expression(piece.builder, f"{piece.place}: {operator.name}")
+    results = function(expression, **operands)
+    for index, value in zip(outs, results, strict=True):
+        if not piece.type(index).dynamic and piece.type(index).shape != value.tensor_type.shape:
+            raise UnsupportedError(
+                f"{piece.place}: {operator.name} gives {value.tensor_type}, the program says {piece.type(index)}"
+            )
+    return dict(zip(outs, results, strict=True))
