@@ -11,9 +11,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pteron.format.scalar_type import ScalarType
+
+if TYPE_CHECKING:
+    from pteron.format.flat_tensor import TensorEntry
+    from pteron.format.program import Program
+    from pteron.graph.lift import Expand
 
 ENTRY_POINT_GROUP = "pteron.backends"
 
@@ -83,6 +88,14 @@ class Backend(Protocol):
 
     def init(self, payload: memoryview, context: DelegateContext) -> DelegateHandle:
         """Prepare a payload; raises ``BackendError`` where it cannot be run."""
+
+
+@runtime_checkable
+class ExpandingBackend(Backend, Protocol):
+    """A backend whose payloads can also become nodes of the method's graph, for engines that run graphs."""
+
+    def expander(self, program: Program, external: Mapping[str, TensorEntry]) -> Expand:
+        """What ``pteron.graph.lift.lift`` takes as ``expand``; ``external`` are the entries of the .ptd files."""
 
 
 BUILT_IN = {"XnnpackBackend": "pteron.backends.xnnpack.backend"}

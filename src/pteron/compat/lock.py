@@ -13,7 +13,6 @@ from typing import Any
 
 from packaging.version import Version
 
-import pteron
 from pteron.compat.check import CheckResult
 from pteron.compat.features import Feature
 from pteron.compat.profile import profile_for, releases
@@ -22,6 +21,7 @@ from pteron.compat.rules import RULES, Rule
 from pteron.compat.verdict import Status
 from pteron.errors import FileAccessError, FormatError
 from pteron.format.save import save_parts
+from pteron.version import __version__
 
 SCHEMA_ID = "pteron.lock/1"
 NAME = "pteron.lock"
@@ -57,7 +57,7 @@ class Lock:
         """The text of the lock file."""
         document = {
             "schema": SCHEMA_ID,
-            "pteron": pteron.__version__,
+            "pteron": __version__,
             "runtimes": list(self.runtimes),
             "models": {name: self.models[name] for name in sorted(self.models)},
         }

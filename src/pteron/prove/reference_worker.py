@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-import pteron
 from pteron.backends.interface import BACKENDS
 from pteron.errors import ExecutionError, FormatError, InputError, PteronError, VerificationError
 from pteron.format.scalar_type import ScalarType
 from pteron.ops import REGISTRY
 from pteron.prove.worker import Json, Report, ran, serve
 from pteron.runtime.module import load
+from pteron.version import __version__
 
 _DTYPES = {scalar.torch_name: scalar for scalar in ScalarType}
 
@@ -75,7 +75,7 @@ def main() -> None:
     """Load what every program needs, then answer requests in children that have it."""
     list(REGISTRY)
     list(BACKENDS)
-    serve(run_on_reference, {"ready": True, "python": platform.python_version(), "pteron": pteron.__version__})
+    serve(run_on_reference, {"ready": True, "python": platform.python_version(), "pteron": __version__})
 
 
 if __name__ == "__main__":

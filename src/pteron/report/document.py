@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any, TypeAlias
 
-from pteron import __version__
+from pteron.version import __version__
 
 # Line breaks are never inside of a JSON string, so what follows "[" and a break is the list's own text.
 _FLAT_LIST = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]")

@@ -8,9 +8,9 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from pteron import __version__
 from pteron.compat.rules import RULES
 from pteron.report.problems import Problem
+from pteron.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from pteron.backends.interface import ExpandingBackend
 from pteron.errors import LoadError, UnsupportedError
 from pteron.format.method import Method
 from pteron.format.program import Program
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pteron.graph.lift import Expand
     from pteron.runtime.onnx_engine.plan import MethodPlan
 
 EngineName = Literal["auto", "reference", "onnxruntime"]
@@ -76,18 +78,19 @@ def load_method(
     reason = ""
     if shared is not None:
         reason = "state is shared between methods"
-    elif method.plan.delegates:
-        reason = f"delegates to {', '.join(method.backends)}"
     else:
         from pteron.graph.lift import lift
+        from pteron.graph.passes import run_passes
         from pteron.runtime.onnx_engine.cache import default_cache
         from pteron.runtime.onnx_engine.method import OnnxMethod
 
         try:
-            graph = lift(program, method.name, external=settings.external, operators=settings.operators)
+            expand = _expander(program, method, settings)
+            graph = lift(program, method.name, expand=expand, external=settings.external, operators=settings.operators)
         except UnsupportedError as error:
             reason = str(error)
         else:
+            run_passes(graph)
             fast = OnnxMethod(
                 program,
                 method,
@@ -99,6 +102,17 @@ def load_method(
             )
             return fast, ""
     return LoadedMethod(program, method, settings, shared), reason
+
+
+def _expander(program: Program, method: Method, settings: Settings) -> Expand | None:
+    """What turns the method's delegates into nodes; raises ``UnsupportedError`` where one has to stay a delegate."""
+    by_id: dict[str, Expand] = {}
+    for backend_id in method.backends:
+        backend = settings.backends.get(backend_id)
+        if not isinstance(backend, ExpandingBackend):
+            raise UnsupportedError(f"delegates to {backend_id}")
+        by_id[backend_id] = backend.expander(program, settings.external)
+    return (lambda site: by_id[site.backend_id](site)) if by_id else None
 
 
 def plan_of(loaded: RunnableMethod, reason: str) -> MethodPlan:

@@ -23,7 +23,7 @@ from pteron.graph.ir import Block, Graph, Return, TensorType, Value
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
-    from pteron.graph.lift import DelegateSite
+    from pteron.graph.lift import DelegateSite, Expand
 
 Array = NDArray[Any]
 
@@ -49,6 +49,10 @@ class XnnpackBackend:
         read = read_payload(payload, file=context.file, path=f"method {context.method!r}, delegate")
         verify_payload(read, context.named_data)
         return XnnpackHandle(read, context.named_data)
+
+    def expander(self, program: Program, external: Mapping[str, TensorEntry]) -> Expand:
+        """What ``pteron.graph.lift.lift`` takes to expand the program's payloads; see :func:`expander`."""
+        return expander(program, external)
 
 
 class XnnpackHandle:

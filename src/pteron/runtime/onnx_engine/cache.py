@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from pteron.runtime.onnx_engine.model import SegmentModel
+from pteron.version import __version__
 
 FORMAT = "1"
 DEFAULT_BYTES = 1 << 30
@@ -162,9 +163,7 @@ def checksum(path: Path) -> list[Any]:
 def _versions() -> tuple[str, str]:
     import onnxruntime
 
-    import pteron
-
-    return pteron.__version__, onnxruntime.__version__
+    return __version__, onnxruntime.__version__
 
 
 @functools.cache
