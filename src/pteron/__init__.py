@@ -17,7 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pteron.version import __version__
 
 # Public name -> (module, name there)
 _PUBLIC: dict[str, tuple[str, str]] = {
@@ -33,6 +33,11 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "load_profile": ("pteron.compat.profile", "load_profile"),
     "profile_for": ("pteron.compat.profile", "profile_for"),
     "requirements": ("pteron.compat.opening", "requirements"),
+    # proving; the package itself can be called
+    "prove": ("pteron.prove", ""),
+    "Evidence": ("pteron.compat.evidence", "Evidence"),
+    "Outcome": ("pteron.compat.evidence", "Outcome"),
+    "read_evidence": ("pteron.compat.evidence", "read_evidence"),
     # records
     "BundledProgram": ("pteron.format.bundled_program", "BundledProgram"),
     "CheckResult": ("pteron.compat.check", "CheckResult"),
@@ -91,7 +96,8 @@ def __getattr__(name: str) -> Any:
         module, attribute = _PUBLIC[name]
     except KeyError:
         raise AttributeError(f"module 'pteron' has no attribute {name!r}") from None
-    value = getattr(import_module(module), attribute)
+    loaded = import_module(module)
+    value = getattr(loaded, attribute) if attribute else loaded
     globals()[name] = value
     return value
 
@@ -104,6 +110,7 @@ if TYPE_CHECKING:
     from pteron.backends.interface import BACKENDS as backends
     from pteron.compat.check import CheckResult, check
     from pteron.compat.dating import ProducedBy
+    from pteron.compat.evidence import Evidence, Outcome, read_evidence
     from pteron.compat.opening import date, requirements
     from pteron.compat.profile import Profile, load_profile, profile_for
     from pteron.compat.requirements import Requirements
@@ -138,6 +145,7 @@ if TYPE_CHECKING:
     from pteron.migration import migrate
     from pteron.ops.registry import REGISTRY as operators
     from pteron.ops.registry import operator
+    from pteron.prove import prove
     from pteron.runtime.method import LoadedMethod
     from pteron.runtime.module import Module, load
     from pteron.runtime.opening import open_program as open

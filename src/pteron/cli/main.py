@@ -15,12 +15,15 @@ from pteron import __version__
 from pteron.cli import exit_codes
 from pteron.cli.check import check
 from pteron.cli.date import date
+from pteron.cli.diff import diff
 from pteron.cli.explain import explain
 from pteron.cli.lock import lock
 from pteron.cli.migrate import migrate
 from pteron.cli.profile import profile
+from pteron.cli.prove import prove
 from pteron.cli.requires import requires
 from pteron.cli.run import run
+from pteron.cli.runtimes import app as runtimes
 from pteron.cli.show import show
 from pteron.cli.stamp import stamp
 from pteron.cli.verify import verify
@@ -55,6 +58,9 @@ app.command(short_help="Run a method on inputs, or a .bpte's own test cases.")(r
 app.command(short_help="What is inside a file, and where every byte goes.")(show)
 app.command(short_help="Check files against the rules of the format.")(verify)
 app.command(short_help="Rewrite a file so that another release runs it.")(migrate)
+app.command(short_help="Run files on real releases, and keep the evidence.")(prove)
+app.add_typer(runtimes, name="runtimes", short_help="The real releases on this machine.")
+app.command(short_help="What changed between two files.")(diff)
 app.command(short_help="What an error code or a rule means.")(explain)
 
 
@@ -81,6 +87,7 @@ def pteron(
     pteron verify models/                 does it follow the rules of the format
     pteron run model.pte --input x.npy    run it on the reference engine
     pteron migrate model.pte --to 0.5.0   rewrite it so that another release runs it
+    pteron diff old.pte new.pte           what changed, and does it break anything
     pteron explain 0x12                   what an ExecuTorch error code means
 
     Exit codes: 0 fine, 1 the answer is no, 2 the question was wrong.

@@ -35,6 +35,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "features": dict,
     "selected_operators": str,
     "include_all_operators": bool,
+    "prove": dict,
 }
 
 

@@ -18,6 +18,7 @@ from pteron.compat.evidence import Package, RuntimeUsed
 from pteron.errors import FileAccessError, ProfileError
 from pteron.prove.exchange import AnswerError, Reply, Work, read_reply, write_request
 from pteron.prove.process import Answering, clean_environment, own_python
+from pteron.prove.worker import NO_MEMORY
 
 START_SECONDS = 300.0
 """Importing a release with a cold disk cache takes this long at most."""
@@ -99,7 +100,7 @@ class WorkerRuntime:
 
 def reference_runtime() -> WorkerRuntime:
     """Pteron's reference engine, in a process of its own as a file may hang or exhaust it too."""
-    from pteron import __version__
+    from pteron.version import __version__
 
     used = RuntimeUsed("reference", kind="reference", packages=(Package("pteron", __version__),))
     return WorkerRuntime([own_python(), "-m", "pteron.prove.reference_worker"], used)
@@ -146,6 +147,8 @@ def _without_answer(process: Answering, work: Work) -> Reply:
         return Reply("timeout", f"no answer in {work.timeout:g} s", log=tuple(process.log()))
     death, number = process.death()
     log = tuple(process.log())
+    if any(mark in line for line in log for mark in NO_MEMORY):
+        return Reply("out_of_memory", f"the command ran out of memory ({death})", log=log)
     if number == signal.SIGKILL:
         return Reply("out_of_memory", "killed by the system, which does so when memory is short", log=log)
     if number:

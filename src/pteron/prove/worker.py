@@ -35,7 +35,7 @@ LIBRARIES = (
 """Operator libraries that the wheels ship beside the binding; where they are depends on the release."""
 _LOG_HEAD, _LOG_TAIL, _LOG_LINE = 6, 14, 300
 _NOISE = ("Warning", "verification requested", "Overriding output data pointer", "MemoryPlanned inspect")
-_NO_MEMORY = ("bad_alloc", "MemoryError", "not enough memory", "annot allocate memory", "can't allocate memory")
+NO_MEMORY = ("bad_alloc", "MemoryError", "not enough memory", "annot allocate memory", "can't allocate memory")
 _ALMOST = 0.9
 LOADED: dict[str, str] = {}
 """Which operator libraries loaded, or why not."""
@@ -154,14 +154,17 @@ def ran(folder: str, repetitions: list[list[tuple[float, list[Any]]]]) -> Json:
 
 
 def _same(first: list[Any], second: list[Any]) -> bool:
-    return [repr(value) for value in first] == [repr(value) for value in second]
+    def bits(value: Any) -> Any:
+        return value if isinstance(value, tuple) else repr(value)
+
+    return [bits(value) for value in first] == [bits(value) for value in second]
 
 
 def refusal(error: Exception, stage: str) -> Json:
     """What an error of the runtime means: which stage refused, and the number it gave."""
     text = str(error)
     low = text.lower()
-    if any(mark in text or mark in type(error).__name__ for mark in _NO_MEMORY):
+    if any(mark in text or mark in type(error).__name__ for mark in NO_MEMORY):
         return {"outcome": "out_of_memory", "text": text[:600] or type(error).__name__}
     if any(words in low for words in ("loading method", "load method", "load_method", "missing operator")):
         stage = "method_load"
@@ -321,7 +324,7 @@ def _answer(reports: list[Json], ended: str, status: int, usage: Any, request: J
 def _by_log(answer: Json) -> Json:
     """Sharpen an answer by what the runtime logged: bindings raise one error for causes that only the log tells."""
     log = "\n".join(answer["log"])
-    if answer["outcome"] == "crash" and any(mark in log for mark in _NO_MEMORY):
+    if answer["outcome"] == "crash" and any(mark in log for mark in NO_MEMORY):
         answer["outcome"] = "out_of_memory"
     if answer["outcome"] == "refused" and answer["stage"] == "execute":
         marks = ("Missing operator", "not registered", "Failed to init", "Init failed")
