@@ -165,7 +165,8 @@ _TABLE = (
             "A custom operator's library is not loaded.",
         ),
         (
-            "Run `pteron show` to list the operators; the log line 'Missing operator' names those without kernel.",
+            "Run `pteron check FILE --runtime RELEASE`: it names the operator, the release that has it, what to link.",
+            "Or read the log: the line 'Missing operator' names those without kernel.",
             "Link the kernel library that has them, with --whole-archive or -force_load, so that it registers.",
             "In Python import the library first: executorch.kernels.quantized, "
             "executorch.extension.llm.custom_ops.custom_ops.",
@@ -205,8 +206,8 @@ _TABLE = (
             "get_attribute was asked for a name that no mutable buffer has.",
         ),
         (
-            "Run `pteron show` for the backends that the file needs, and link those with -force_load or "
-            "--whole-archive.",
+            "Run `pteron check FILE --runtime RELEASE` for the backends that are missing, and link those with "
+            "-force_load or --whole-archive.",
             "Give the .ptd that was exported with the program.",
             _VERIFY,
         ),
@@ -291,6 +292,7 @@ _TABLE = (
             "The payload is damaged, so that its header is not recognised.",
         ),
         (
+            "Run `pteron check FILE --runtime RELEASE`: it looks inside of XNNPACK payloads.",
             "Run `pteron show` for the payload's format and version.",
             "Export again with the version of the backend that the app contains, or update the app.",
         ),
