@@ -265,3 +265,14 @@ def test_files_that_are_no_promises(tmp_path: Path, text: str, problem: str) -> 
     path.write_text(text, encoding="utf-8")
     with pytest.raises(FormatError, match=problem):
         read_promises(path)
+
+
+def test_the_example_in_the_documentation_is_a_promise(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "promises.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n[[promise]]")[2].partition("```")[0]
+    path = tmp_path / "promises.toml"
+    path.write_text(f"[[promise]]{example}", encoding="utf-8")
+    (promise,) = read_promises(path)
+    assert covered("1.0.1", "1.4.1", promise=promise).by_count
+    for key in module._KEYS:
+        assert key in page or key == "name_list"
