@@ -33,7 +33,10 @@ class ConstantPool:
 
     def add(self, array: NDArray[Any]) -> int:
         """The ``data_buffer_idx`` of a contiguous array's bytes; equal bytes are stored once."""
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        return self.add_bytes(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+    def add_bytes(self, data: memoryview) -> int:
+        """The ``data_buffer_idx`` of bytes; equal bytes are stored once."""
         digest = hashlib.sha256(data).digest()
         if digest not in self._known:
             self._known[digest] = self._first + len(self._data)

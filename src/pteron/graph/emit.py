@@ -31,6 +31,7 @@ from pteron.ops.schema import Argument
 
 _SCALARS: dict[str, KernelTypes] = {"int": schema.Int(0), "float": schema.Double(0.0), "bool": schema.Bool(False)}
 _LOW = (1 << 32) - 1
+VIEW = "aten::view_copy"
 
 
 class Emitter:
@@ -50,6 +51,7 @@ class Emitter:
         self._indices: dict[Value, int] = {}
         self._lifetimes: dict[Value, tuple[int, int]] = {}
         self._temporaries: list[Value] = []
+        self._views: dict[Value, Value] = {}
 
     def bind(self, value: Value, index: int) -> None:
         """The value is the plan's value of that index: read from there, or written there by whoever makes it."""
@@ -71,6 +73,8 @@ class Emitter:
         number = len(self.instructions)
         for value in node.inputs():
             self._use(value, number)
+        if node.op == VIEW and self._view(node):
+            return
         outs = [self._output(value, number) for value in node.outputs]
         args: list[int] = []
         pending = list(outs)
@@ -126,12 +130,19 @@ class Emitter:
             at = start + offset
             details = AllocationDetails(memory_id, at & _LOW, at >> 32)
             self.edit.values[index] = EValue(dataclasses.replace(tensor, allocation_info=details))
+        for view, value in self._views.items():
+            tensor, root = self.edit.val(self._indices[view]), self.edit.val(self._indices[value])
+            assert isinstance(tensor, schema.Tensor)
+            assert isinstance(root, schema.Tensor)
+            same = dataclasses.replace(tensor, allocation_info=root.allocation_info)
+            self.edit.values[self._indices[view]] = EValue(same)
         end = start + planned.size
         sizes[memory_id] = max(sizes[memory_id], end)
         return end
 
     def keep(self, value: Value, first: int, last: int) -> None:
         """The value is alive at least from one instruction to another."""
+        value = self._views.get(value, value)
         known = self._lifetimes.get(value, (first, last))
         self._lifetimes[value] = (min(known[0], first), max(known[1], last))
 
@@ -168,7 +179,26 @@ class Emitter:
             return self._indices[value]
         return self.temporary(value, number)
 
+    def _view(self, node: Node) -> bool:
+        """Make the result of a view a second name for its source's memory, as exporters do; whether that is possible.
+
+        Nothing writes to a temporary once it is made, so both names mean the same bytes.
+        """
+        source, view = node.operands["self"], node.output
+        if not isinstance(source, Value) or view in self._indices:
+            return False
+        source = self._views.get(source, source)
+        types = source.tensor_type, view.tensor_type
+        if source.producer is None or source not in self._lifetimes:
+            return False
+        if any(type.dynamic or not type.contiguous for type in types) or types[0].scalar_type != types[1].scalar_type:
+            return False
+        self._indices[view] = self.edit.add(tensor_record(types[1]))
+        self._views[view] = source
+        return True
+
     def _use(self, value: Value, number: int) -> None:
+        value = self._views.get(value, value)
         if value in self._lifetimes:
             self.keep(value, number, number)
 

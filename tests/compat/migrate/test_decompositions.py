@@ -45,6 +45,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("aten::linalg_vector_norm", {"self": floats(3, 4), "ord": 2, "dim": [-1], "keepdim": True}),
     ("aten::linalg_vector_norm", {"self": floats(3, 4), "ord": 1, "dim": None, "keepdim": False}),
     ("aten::linalg_vector_norm", {"self": floats(3, 4), "ord": float("inf"), "dim": [0], "keepdim": False}),
+    ("aten::linear", {"input": floats(3, 4), "weight": floats(5, 4), "bias": floats(5)}),
+    ("aten::linear", {"input": floats(2, 3, 4), "weight": floats(5, 4), "bias": None}),
     ("aten::bitwise_left_shift.Tensor", {"self": integers(9, 5) - 4, "other": np.array([0, 1, 5, 31, 60])}),
     ("aten::bitwise_right_shift.Tensor", {"self": integers(9999, 5) - 5000, "other": np.array([0, 1, 5, 31, 62])}),
     ("aten::bucketize.Tensor", {"self": SPECIAL, "boundaries": np.array([-1.5, 0.0, 2.0], np.float32)}),

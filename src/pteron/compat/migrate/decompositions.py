@@ -14,7 +14,7 @@ import numpy as np
 
 from pteron.compat.migrate.expression import Expression, shape
 from pteron.format.scalar_type import ScalarType
-from pteron.graph.ir import Value
+from pteron.graph.ir import Operand, Value
 
 Decomposition = Callable[..., Sequence[Value]]
 DECOMPOSITIONS: dict[str, Decomposition] = {}
@@ -100,6 +100,29 @@ def vector_norm(
     powers = e.mul(x, x) if ord == 2 else e.unary("aten::abs", x)
     total = e.call("aten::sum.dim_IntList", {"self": powers, **operands, "dtype": None}, sizes)
     return [e.unary("aten::sqrt", total) if ord == 2 else total]
+
+
+@decomposition("aten::linear")
+def linear(e: Expression, input: Value, weight: Value, bias: Value | None = None) -> list[Value]:
+    columns, rows = shape(weight)
+    turned = e.call("aten::t_copy", {"self": weight}, (rows, columns))
+    sizes = shape(input)
+    flat = input
+    if len(sizes) != 2:
+        flat = e.call("aten::view_copy", {"self": input, "size": [-1, rows]}, (math.prod(sizes[:-1]), rows))
+    result = (math.prod(sizes[:-1]), columns)
+    if bias is None:
+        product = e.call("aten::mm", {"self": flat, "mat2": turned}, result)
+    else:
+        product = e.call("aten::addmm", {"self": bias, "mat1": flat, "mat2": turned}, result)
+    if len(sizes) == 2:
+        return [product]
+    wanted: list[Operand] = [*sizes[:-1], columns]
+    if input.tensor_type.dynamic:
+        wanted[:-1] = [
+            e.builder.call("aten::sym_size.int", {"self": input, "dim": dim}, "int") for dim in range(len(sizes) - 1)
+        ]
+    return [e.call("aten::view_copy", {"self": product, "size": wanted}, (*sizes[:-1], columns))]
 
 
 @decomposition("aten::bitwise_left_shift.Tensor", "aten::bitwise_right_shift.Tensor")

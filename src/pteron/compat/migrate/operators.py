@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pteron.compat.fault_search import fault_uses
 from pteron.compat.migrate import resampling
 from pteron.compat.migrate.decompositions import DECOMPOSITIONS
 from pteron.compat.migrate.expression import Expression
@@ -29,6 +30,7 @@ RENAMED = {
     "executorch_prim::eq.int": "executorch_prim::eq.Scalar",
 }
 """Names that exporters wrote for what runtimes call otherwise, with the same arguments."""
+_SOLVES = ("PT-OP-001", "PT-OP-002", "PT-OP-004", "PT-OP-008", "PT-OP-009")
 TABLES = (resampling,)
 """Modules that add to the table of decompositions."""
 
@@ -59,16 +61,19 @@ def renamed(subject: Subject, profile: Profile) -> Rewritten | None:
     return dataclasses.replace(subject, program=subject.program.replace(root=root)), f"called {said}"
 
 
-@step("decompose-operators", solves=("PT-OP-001", "PT-OP-002", "PT-OP-004"), layout_only=False)
+@step("decompose-operators", solves=_SOLVES, layout_only=False)
 def decomposed(subject: Subject, profile: Profile) -> Rewritten | None:
-    """Write operators that the target lacks in terms of those that it has."""
+    """Write operators that the target lacks, or whose kernel has a known fault there, in terms of others."""
     counts: Counter[str] = Counter()
+    held = {id(fault) for fault in profile.faults}
+    uses = fault_uses(subject.program)
+    faulty = {use.operator for use in uses if id(use.fault) in held and use.fault.certain}
 
     def make(piece: Piece, instruction: InstructionArguments) -> Mapping[int, Value] | None:
         if not isinstance(instruction, KernelCall):
             return None
         name = piece.edit.name(instruction)
-        if profile.has_operator(name):
+        if profile.has_operator(name) and name not in faulty:
             return None
         results = decompose(piece, instruction)
         if results is not None:

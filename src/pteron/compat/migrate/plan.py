@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pteron.compat.case import Case, examine
 from pteron.compat.judge import fact_reasons, judge
-from pteron.compat.migrate import delegates, dim_order, layout, operators, payload
+from pteron.compat.migrate import delegates, dim_order, external, layout, operators, payload
 from pteron.compat.migrate.step import STEPS, Step, Subject
 from pteron.compat.profile import Profile
 from pteron.compat.targets import Runtime, Target, targets
@@ -18,7 +18,7 @@ from pteron.format.flat_tensor import PtdLayout, TensorData
 from pteron.format.program import Program, read_program
 from pteron.format.write import Layout, write_program
 
-MODULES = (layout, dim_order, payload, delegates, operators)
+MODULES = (layout, external, dim_order, payload, delegates, operators)
 """Where the steps are."""
 
 
