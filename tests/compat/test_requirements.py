@@ -103,6 +103,11 @@ def test_weights_of_a_delegate_that_are_elsewhere_are_external_keys() -> None:
 
 
 # feature -> (file that has it, edits), (file that has not)
+def grown(buffers: tuple[schema.Buffer, ...]) -> tuple[schema.Buffer, ...]:
+    """Constants of which the first is larger than its tensor."""
+    return (buffers[0], schema.Buffer(memoryview(bytes(buffers[1].storage or b"") + bytes(16))), *buffers[2:])
+
+
 FEATURES: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
     "header.none": (("0.2.1/add.pte", {}), "0.2.1/mlp.pte"),
     "header.24": (("0.7.0/mlp.pte", {}), "1.0.1/mlp.pte"),
@@ -157,6 +162,11 @@ FEATURES: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
     "list.optional_tensor": (("1.5.1/optional_index_lists.pte", {}), "1.5.1/tensor_lists.pte"),
     "value.string": (("1.5.1/activations.pte", {}), "1.5.1/add.pte"),
     "stacktrace": (("1.5.1/mlp_cfg_stacktrace.pte", {}), "1.5.1/mlp.pte"),
+    "constants.inline_oversized": (
+        ("0.2.1/mlp_cfg_constant_segment_off.pte", {"constant_buffer": grown}),
+        "0.2.1/mlp_cfg_constant_segment_off.pte",
+    ),
+    "constants.dim_order": (("1.5.1/channels_last_input.pte", {}), "1.5.1/lenet.pte"),
     "rank.high": (
         ("1.5.1/add.pte", {"values[0].val.sizes": (1,) * 17, "values[0].val.dim_order": tuple(range(17))}),
         "1.5.1/large_rank.pte",

@@ -60,6 +60,11 @@ def fault_reason(found: FaultUse) -> Reason:
 def _missing(use: OperatorUse, profile: Profile) -> Reason:
     library = _library_of(use.name, profile.release) if profile.release is not None else ""
     if library and not use.prim:
+        assert profile.release is not None
+        known = {count for count in _counts(use.name, profile.release) if count is not None}
+        if known and use.argument_count not in known:
+            # Linking the library would not help.
+            return _count(use, frozenset(known), profile)
         link = library_links().get(library)
         remedy = link_remedy(library) if link is not None else ""
         return RULES["PT-OP-002"].reason(
