@@ -37,6 +37,7 @@ NAMES = [
     "tensor_lists.pte",
     "shared_weights_methods.pte",
     "topk.pte",
+    "portable_quantized_convnet.pte",
     "return_input_and_const.pte",
 ]
 
