@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import corpus_files
+from fake_release import make_release
 
 
 def test_writes_a_file_and_leaves_the_original(pteron: Callable[..., Any], corpus: Callable[..., str]) -> None:
@@ -43,3 +46,18 @@ def test_the_original_is_never_overwritten(pteron: Callable[..., Any], corpus: C
     file = corpus("0.2.1", "add.pte")
     ran = pteron("migrate", file, "--to", "1.5.1", "-o", file, "--force")
     assert (ran.code, "never overwritten" in ran.err) == (2, True)
+
+
+def test_proof_on_the_release(
+    pteron: Callable[..., Any], corpus: Callable[..., str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTERON_RUNTIMES", str(folder / "runtimes"))
+    make_release(folder / "runtimes", "1.5.1")
+    file = corpus("0.2.1", "add.pte")
+    ran = pteron("migrate", file, "--to", "1.5.1", "-o", "right.pte", "--prove", "--format", "json")
+    assert ran.code == 0, ran.err
+    assert ran.json["proof"]["outcome"] == "ok"
+    ran = pteron("migrate", file, "--to", "1.5.1", "-o", "crash.pte", "--prove")
+    assert ran.code == 1
+    assert "on the real 1.5.1: crash, " in ran.out
+    assert pteron("migrate", file, "--to", "1.5.1", "--prove", "--dry-run").code == 2

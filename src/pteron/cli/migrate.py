@@ -13,6 +13,7 @@ from pteron.cli.progress import Waiting
 from pteron.errors import FileAccessError
 
 if TYPE_CHECKING:
+    from pteron.compat.evidence import Evidence
     from pteron.migration import Comparison, Migrated
 
 
@@ -29,6 +30,9 @@ def migrate(
         list[str] | None, typer.Option("--step", help="Take this step in any case; may be repeated.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Also run what was written on the real release (see pteron prove).")
+    ] = False,
     produced_by: Annotated[
         str | None, typer.Option("--produced-by", help="The release that made the file, if known.")
     ] = None,
@@ -48,6 +52,8 @@ def migrate(
       pteron migrate model.pte --to 1.5.1 -o new.pte
       pteron migrate model.pte --to 0.6.0 --data weights.ptd
     """
+    if prove and dry_run:
+        raise typer.BadParameter("a dry run writes nothing that could be run", param_hint="--prove")
     from pteron.migration import plan
     from pteron.report.migration import migration_document, print_migration
 
@@ -64,8 +70,9 @@ def migrate(
             comparison = migrated.checked(seed)
         if not dry_run:
             written = _write(migrated, target, force)
-    answer(migration_document(migrated, comparison, *written), form, print_migration)
-    if not migrated.plan.possible:
+    proof = _prove(written, file if migrated.plan.possible else None, to, data or [], seed) if prove else None
+    answer(migration_document(migrated, comparison, *written, proof), form, print_migration)
+    if not migrated.plan.possible or (proof is not None and proof.outcome not in ("ok", "ran")):
         raise typer.Exit(exit_codes.NO)
 
 
@@ -73,6 +80,21 @@ def default_output(file: str, target: str) -> Path:
     """``model-0.5.0.pte`` beside ``model.pte``."""
     path = Path(file)
     return path.with_name(f"{path.stem}-{Path(target).stem if target.endswith('.toml') else target}{path.suffix}")
+
+
+def _prove(
+    written: tuple[str | None, str | None], original: str | None, to: str, data: list[str], seed: int
+) -> Evidence | None:
+    """What the real release did with the file that was written, or with the original that it runs as it is."""
+    file = written[0] or original
+    if file is None:
+        return None
+    from pteron.prove import prove
+
+    given = [written[1]] if written[1] is not None else data
+    with Waiting(f"running {file} on {to}"):
+        (evidence,) = prove(file, [to], data=given, seed=seed).values()
+    return evidence
 
 
 def _refuse_output(target: Path, file: str, force: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pteron.compat.evidence import Evidence
 from pteron.compat.verdict import Verdict
 from pteron.migration import Comparison, Migrated
 from pteron.report.document import Document, document
@@ -18,8 +19,12 @@ def migration_document(
     comparison: Comparison | None,
     output: str | None,
     data_output: str | None,
+    proof: Evidence | None = None,
 ) -> Document:
-    """The document; ``comparison`` is None where nothing was run, the outputs None where nothing was written."""
+    """The document; ``comparison`` is None where nothing was run, the outputs None where nothing was written.
+
+    ``proof`` is what the real release did with the result.
+    """
     plan = migrated.plan
     changed = plan.possible and not plan.unchanged
     return document(
@@ -40,6 +45,7 @@ def migration_document(
         bytes=len(migrated.image) if changed else None,
         output=output,
         data_output=data_output,
+        proof=None if proof is None else {"outcome": proof.outcome.value, "sentence": proof.sentence},
     )
 
 
@@ -62,6 +68,7 @@ def print_migration(found: Document, out: Printer) -> None:
     file, to = found["file"], found["to"]
     if found["possible"] and found["unchanged"]:
         out.line(f"{file}: {to} runs it as it is ({found['before']['status']}); nothing to do")
+        _print_proof(found, out)
         return
     out.heading(f"{file} for {to}: {found['before']['status']} → {found['after']['status']}")
     for step in found["steps"]:
@@ -82,6 +89,12 @@ def print_migration(found: Document, out: Printer) -> None:
         out.line(f"wrote {found['output']}{also} ({size(found['bytes'])})")
     else:
         out.line(f"not written ({size(found['bytes'])})")
+    _print_proof(found, out)
+
+
+def _print_proof(found: Document, out: Printer) -> None:
+    if found["proof"] is not None:
+        out.line(f"on the real {found['to']}: {found['proof']['outcome']}, {found['proof']['sentence']}")
 
 
 def _print_comparison(compared: dict[str, Any] | None, out: Printer) -> None:
