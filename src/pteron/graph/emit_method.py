@@ -1,7 +1,7 @@
 """emit_method: a whole graph as an execution plan, the way back from lifting a method.
 
 Values, operators and the memory plan are made anew. Everything is planned into one buffer, inputs and outputs too, as
-exporters do by default; a state has memory of its own for as long as the program is loaded, which no other method shares.
+exporters do by default; a state has memory of its own for as long as the program is loaded, which no other method has.
 """
 
 from __future__ import annotations
