@@ -10,9 +10,11 @@ the environments go elsewhere than the user's cache folder.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from packaging.version import Version
@@ -26,7 +28,7 @@ import corpus_files  # noqa: E402
 from pteron.prove.cases import Call, Case  # noqa: E402
 from pteron.prove.compare import Tolerance  # noqa: E402
 from pteron.prove.environments import environment, recipes, remove  # noqa: E402
-from pteron.prove.install import install  # noqa: E402
+from pteron.prove.install import Plan, Progress, install  # noqa: E402
 from pteron.prove.job import Target, cells_of, key_of_record, run_job  # noqa: E402
 from pteron.prove.journal import Journal  # noqa: E402
 from pteron.prove.subject import Options, Source  # noqa: E402
@@ -82,6 +84,16 @@ def main() -> None:
     write_page(arguments.page, arguments.work)
 
 
+def keeping(plans: list[Plan]) -> Callable[[Plan], AbstractContextManager[Progress]]:
+    """Shows no progress, and keeps what was planned."""
+
+    def keep(plan: Plan) -> AbstractContextManager[Progress]:
+        plans.append(plan)
+        return nullcontext(lambda done, total: None)
+
+    return keep
+
+
 def prove(work: Path, wanted: list[Version], *, keep: bool) -> None:
     listed = list(sources(work / "files"))
     subjects: dict[int, object] = {}
@@ -94,8 +106,12 @@ def prove(work: Path, wanted: list[Version], *, keep: bool) -> None:
             if all(cell.key in known for cell in cells):
                 continue
             had = place.state == "installed"
-            install([release], announce=lambda sentence: print(sentence, flush=True))
+            plans: list[Plan] = []
+            install([release], announce=lambda sentence: print(sentence, flush=True), progress=keeping(plans))
             installed = time.time()
+            if plans:
+                stats = {"download": plans[0].download, "disk": place.nbytes(), "seconds": installed - started}
+                (work / f"{release}.install.json").write_text(json.dumps(stats), encoding="utf-8")
             records = run_job(cells, journal=journal, subjects=subjects)  # type: ignore[arg-type]
         counts = {outcome: sum(r.outcome is outcome for r in records) for outcome in {r.outcome for r in records}}
         print(f"{release}: {place.nbytes() / 1e6:,.0f} MB, installed in {installed - started:.0f} s, ", end="")

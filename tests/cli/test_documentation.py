@@ -72,12 +72,14 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
         ["requires", corpus("1.5.1", "xnnpack_mlp.pte")],
         ["date", add],
         ["explain", "--list"],
+        ["runtimes", "list"],
     ):
         check(pteron(*arguments, "--format", "json").json)
 
 
 def test_every_command_and_option(pteron: Callable[..., Any]) -> None:
-    for command in ("show", "verify", "run", "explain", "check", "requires", "date", "stamp", "lock", "profile"):
+    judging = ("check", "requires", "date", "stamp", "lock", "profile", "prove")
+    for command in ("show", "verify", "run", "explain", *judging):
         assert f"## {command}\n\n    pteron {command} " in PAGE
         for option in re.findall(r"(?<![\w-])--[a-z]+", pteron(command, "--help").out):
             assert option in PAGE, option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from fake_release import make_release, program
-from pteron.compat.evidence import read_evidence
+from pteron.compat.evidence import CaseEvidence, Difference, Evidence, Outcome, RuntimeUsed, read_evidence
+from pteron.report.evidence import WORDS
 
 
 @pytest.fixture
@@ -136,3 +138,12 @@ def test_the_evidence_is_plain_json(pteron: Callable[..., Any], home: Path, fold
     assert record["runtime"]["packages"][0]["sha256"] == "0" * 64
     assert record["options"]["seed"] == 0
     assert len(record["sha256"]) == 64
+
+
+def test_the_page_names_every_field(pteron: Callable[..., Any], home: Path, folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prove.md").read_text(encoding="utf-8")
+    for record in (Evidence, CaseEvidence, Difference, RuntimeUsed):
+        for item in fields(record):
+            assert f"`{item.name}`" in page, item.name
+    for outcome in Outcome:
+        assert f"| `{outcome}` | {WORDS[outcome]} |" in page

@@ -169,7 +169,10 @@ def test_the_python_that_is_used() -> None:
 
 def test_pip_settings_are_meant_for_uv_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", "/wheels /more")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    installers._pip_settings.cache_clear()
     assert installers.Uv("uv").environment()["UV_FIND_LINKS"] == "/wheels,/more"
     monkeypatch.setenv("UV_FIND_LINKS", "/own")
     assert installers.Uv("uv").environment()["UV_FIND_LINKS"] == "/own"
+    installers._pip_settings.cache_clear()

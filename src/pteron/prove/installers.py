@@ -6,6 +6,7 @@ then install exactly that.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -135,13 +137,26 @@ class Uv:
     def environment(self, downloads: Path | None = None) -> dict[str, str]:
         variables = dict(os.environ)
         variables.pop("VIRTUAL_ENV", None)
-        # Who has set up pip for an index or a folder of wheels means uv as well.
-        for theirs, ours in (("PIP_FIND_LINKS", "UV_FIND_LINKS"), ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")):
-            if theirs in variables:
-                variables.setdefault(ours, variables[theirs].replace(" ", "," if ours == "UV_FIND_LINKS" else " "))
+        for name, value in _pip_settings().items():
+            variables.setdefault(name, value)
         if downloads is not None:
             variables["UV_CACHE_DIR"] = str(downloads)
         return variables
+
+
+@cache
+def _pip_settings() -> dict[str, str]:
+    """Folders of wheels and the index that pip is set up for, as uv's variables: who set them means uv as well."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = {}
+    for line in listed.splitlines():
+        key, _, value = line.partition("=")
+        variable = {"find-links": "UV_FIND_LINKS", "index-url": "UV_DEFAULT_INDEX"}.get(key.rpartition(".")[2])
+        if variable:
+            words = str(ast.literal_eval(value)).split()
+            found[variable] = ",".join(words) if variable == "UV_FIND_LINKS" else words[0]
+    return found
 
 
 def _is_own(python: str) -> bool:
