@@ -35,4 +35,4 @@ def test_version() -> None:
 def test_importing_is_light() -> None:
     code = "import sys, numpy; before = set(sys.modules); import pteron; print(*sorted(set(sys.modules) - before))"
     added = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert set(added) <= {"__future__", "pteron"}
+    assert set(added) <= {"__future__", "pteron", "pteron.version"}

@@ -254,9 +254,7 @@ class Runtime:
         elif hasattr(data, "read"):
             source = data.read()
         else:
-            raise TypeError(
-                f"data must be a path, bytes, bytearray or a binary file object, not {type(data).__name__}"
-            )
+            raise TypeError(f"data must be a path, bytes, bytearray or a binary file object, not {type(data).__name__}")
         module = load(
             source,
             data=[data_path] if data_path is not None else [],

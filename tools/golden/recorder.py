@@ -100,7 +100,9 @@ class Recorder:
             name = array.dtype.name
             key = self.keys.setdefault((name, array.shape, array.tobytes()), f"a{len(self.arrays)}")
             self.arrays[key] = array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
-            channels_last = array.ndim == 4 and not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
+            channels_last = (
+                array.ndim == 4 and not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
+            )
             if channels_last:
                 self.arrays[key] = np.ascontiguousarray(self.arrays[key])
             return {"tensor": key, "dtype": name, "channels_last": channels_last}

@@ -204,7 +204,8 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
     ("PT-BE-007", "payload-misread", _NO, "{fact}",
      "The XNNPACK runtime of this release does not know where the payload keeps its weights or scales, and does not "
      "notice: it takes other memory for them.", "Do not ship this pair. Run the file on 0.6 or later, export it again "
-     "with the release that will run it, or rewrite it with `pteron migrate`.", "backends/xnnpack/serialization/runtime_schema.fbs at each tag"),
+     "with the release that will run it, or rewrite it with `pteron migrate`.",
+     "backends/xnnpack/serialization/runtime_schema.fbs at each tag"),
     ("PT-BE-008", "payload-form-unknown", _NO, "The payload uses {what}, known {range}; {release} does not know it.",
      "The payload uses a field or table that this release's XNNPACK runtime does not have.", _MIGRATE,
      "backends/xnnpack/serialization/runtime_schema.fbs at each tag"),

@@ -102,7 +102,7 @@ class ExtraTensorInfo:
 
 @table(SCHEMA, since="0.1.0")
 class Tensor:
-    """``sizes`` are the upper bounds of a dynamic tensor; ``dim_order`` lists dimensions from outermost to innermost."""
+    """``sizes`` are upper bounds where dynamic; ``dim_order`` lists dimensions from outermost to innermost."""
 
     scalar_type: ScalarType = slot(0, "ScalarType", default=ScalarType.BYTE, since="0.1.0")
     storage_offset: int = slot(1, "int", default=0, since="0.1.0")

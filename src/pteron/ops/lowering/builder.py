@@ -291,6 +291,10 @@ class Builder:
         except Declined:
             del self.nodes[mark:]
             raise
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            # Arguments of a kind that only a damaged file gives; the kernel refuses them in its own words, if at all.
+            del self.nodes[mark:]
+            raise Declined(f"arguments that have no lowering ({error})") from error
         results = list(result) if isinstance(result, list | tuple) else [result]
         if len(results) != len(specs):
             raise TypeError(f"the lowering of {entry.op} gives {len(results)} results instead of {len(specs)}")

@@ -125,7 +125,9 @@ def dequantize_per_channel(
     b: Builder, input: Ref, scales: Ref, zero_points: Ref | None, axis: int, dtype: int, out_dtype: int | None
 ) -> Ref:
     target = _target(out_dtype)
-    if input.dtype != _storage(dtype) or scales.data is None or scales.rank != 1 or not input.rank:
+    # Biases are int32 without zero points, which DequantizeLinear takes as well.
+    storage = INT32 if zero_points is None and ScalarType(dtype) == ScalarType.INT else _storage(dtype)
+    if input.dtype != storage or scales.data is None or scales.rank != 1 or not input.rank:
         raise Declined("scales that are not a constant vector")
     zero: Ref | None = None
     if zero_points is not None:
