@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 import corpus_files
+from program_edits import edited, program
+from pteron.format import schema
+from pteron.format.write import write_program
 
 RELEASES = ("1.4.1", "1.5.1")
 FILES = {
@@ -38,7 +41,7 @@ FAILS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of the corpus, and a corrupt one."""
+    """Files of the corpus; one with a corrupt payload, one that wants 200 GB, one that never ends."""
     place = tmp_path_factory.mktemp("prove")
     for release, names in FILES.items():
         (place / "models" / release).mkdir(parents=True)
@@ -48,6 +51,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     at = whole.index(b"XH00")
     whole[at + 64 : at + 600] = b"\xff" * 536
     (place / "models" / "corrupt.pte").write_bytes(whole)
+    mlp = program("1.5.1/mlp.pte")
+    huge = edited(mlp, {"plan.non_const_buffer_sizes": (0, 200 << 30)})
+    (place / "models" / "huge.pte").write_bytes(write_program(huge))
+    never = schema.EValue(val=schema.Bool(bool_val=False))
+    condition = len(mlp.methods["forward"].plan.values or ())
+    again = schema.Instruction(instr_args=schema.JumpFalseCall(condition, 0))
+    loop = edited(mlp, {"values": lambda values: (*values, never), "code": lambda code: (*code, again)})
+    (place / "models" / "loop.pte").write_bytes(write_program(loop))
     return place
 
 
@@ -61,13 +72,17 @@ def pteron(folder: Path, *arguments: str, code: int = 0) -> str:
 
 @pytest.mark.interop
 def test_from_a_clean_cache(folder: Path) -> None:
-    pteron(folder, "prove", "models", "--runtime", ">=1.4", "--repeat", "2", "-o", "evidence.json", code=1)
+    options = ("--repeat", "2", "--timeout", "10", "-o", "evidence.json")
+    pteron(folder, "prove", "models", "--runtime", ">=1.4", *options, code=1)
     document: dict[str, Any] = json.loads((folder / "evidence.json").read_text())
     outcomes = {(r["file"].removeprefix("models/"), r["runtime"]["name"]): r["outcome"] for r in document["records"]}
-    assert len(outcomes) == (sum(map(len, FILES.values())) + 1) * len(RELEASES)
+    assert len(outcomes) == (sum(map(len, FILES.values())) + 3) * len(RELEASES)
     for release in RELEASES:
         # A payload that makes no sense is refused, or kills its own process only.
         assert outcomes.pop(("corrupt.pte", release)) in ("method_load_error", "exec_error", "crash")
+        assert outcomes.pop(("huge.pte", release)) == "out_of_memory"
+        # Since 1.3 the runtime gives up after ten million instructions, if it gets that far in time.
+        assert outcomes.pop(("loop.pte", release)) in ("timeout", "exec_error")
     assert {file for file, _ in outcomes} == {f"{release}/{name}" for release, names in FILES.items() for name in names}
     assert outcomes == {cell: FAILS.get(cell[0], "ok") for cell in outcomes}
     for record in document["records"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import types
 from collections.abc import Mapping
@@ -222,6 +223,8 @@ def _plain(value: Any) -> Any:
         return _document(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"  # JSON has no such numbers
     return dict(value) if isinstance(value, Mapping) else str(value) if isinstance(value, StrEnum) else value
 
 

@@ -89,7 +89,8 @@ def _difference(
         wrong = actual != expected  # exact even where float64 is not
     count = 0 if tolerance.shape_only else int(wrong.sum())
     max_abs = float(distance.max(initial=0.0))
-    relative = distance / np.maximum(size, np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):
+        relative = distance / np.maximum(size, np.finfo(np.float64).tiny)
     text = f"{count:,} of {wrong.size:,} values differ, by up to {max_abs:.3g}" if count else ""
     return Difference(
         against,

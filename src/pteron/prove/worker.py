@@ -165,7 +165,7 @@ def refusal(error: Exception, stage: str) -> Json:
     text = str(error)
     low = text.lower()
     if any(mark in text or mark in type(error).__name__ for mark in NO_MEMORY):
-        return {"outcome": "out_of_memory", "text": text[:600] or type(error).__name__}
+        return {"outcome": "out_of_memory", "text": f"ran out of memory: {text[:600] or type(error).__name__}"}
     if any(words in low for words in ("loading method", "load method", "load_method", "missing operator")):
         stage = "method_load"
     if any(words in low for words in ("loading program", "load program", "program is not valid")):
