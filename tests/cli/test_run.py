@@ -46,7 +46,7 @@ def test_text(pteron: Callable[..., Any], corpus: Callable[..., str]) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert TIME.sub("TIME", ran.out) == (
         """\
-none_outputs.pte, method forward, reference engine
+none_outputs.pte, method forward, onnxruntime engine
 
 inputs
   in0  float32[2, 3]  from zeros.npy
@@ -91,7 +91,7 @@ def test_outputs_are_those_of_eager_pytorch(
 def test_json_has_values_and_their_summary(pteron: Callable[..., Any], corpus: Callable[..., str]) -> None:
     np.save("x.npy", np.asarray([[1, 2, 3], [4, np.nan, np.inf]], np.float32))
     ran = pteron("run", corpus("1.5.1", "none_outputs.pte"), "--input", "x.npy", "--format", "json").json
-    assert (ran["schema"], ran["method"], ran["engine"]) == ("pteron.run/1", "forward", "reference")
+    assert (ran["schema"], ran["method"], ran["engine"]) == ("pteron.run/1", "forward", "onnxruntime")
     assert ran["inputs"][0]["source"] == "x.npy"
     first, second, third = ran["outputs"]
     assert first["values"] == [[2, 3, 4], [5, "NaN", "Infinity"]]
@@ -324,7 +324,7 @@ class TestBundledProgram:
         assert (ran.code, ran.err) == (0, "")
         assert TIME.sub("TIME", ran.out) == (
             """\
-bundled_dtypes.bpte: its own test cases, reference engine
+bundled_dtypes.bpte: its own test cases, onnxruntime engine
   forward case 0: matches (TIME)
   forward case 1: matches (TIME)
 

@@ -26,6 +26,7 @@ class Engine(StrEnum):
 
     AUTO = "auto"
     REFERENCE = "reference"
+    ONNXRUNTIME = "onnxruntime"
 
 
 def run(
@@ -66,7 +67,7 @@ def run(
         raise FileAccessError(f"{output}: exists already; give another name, or --force to overwrite it")
     with Waiting(f"loading {file}"):
         start = time.perf_counter()
-        module = _load(file, data or [], seed)
+        module = _load(file, data or [], seed, engine)
         bundled = None if given else _bundled(file)
         load_seconds = time.perf_counter() - start
     if bundled is not None:
@@ -78,7 +79,8 @@ def run(
             cases = list(run_cases(bundled, module, method=method, rtol=rtol, atol=atol))
         if not cases:
             raise MethodNotFoundError(f"{file}: no test case for {method or 'any method'}; give --input")
-        ran = cases_document(file, Engine.REFERENCE.value, rtol, atol, cases, load_seconds)
+        engines = sorted({module[name].engine for name in bundled.test_suites if method in (None, name)})
+        ran = cases_document(file, " and ".join(engines), rtol, atol, cases, load_seconds)
         answer(ran, form, print_cases)
         if not ran["matches"]:
             raise typer.Exit(exit_codes.NO)
@@ -86,11 +88,11 @@ def run(
     _run(file, module, method, given or [], output, seed, repeat, load_seconds, form)
 
 
-def _load(file: str, data: list[str], seed: int) -> Module:
+def _load(file: str, data: list[str], seed: int, engine: Engine) -> Module:
     from pteron.runtime.module import load
 
     try:
-        return load(file, data=data, seed=seed)
+        return load(file, data=data, seed=seed, engine=engine.value)
     except ExternalDataError as error:
         hint = "" if data else " (on the command line: --data FILE.ptd)"
         raise ExternalDataError(f"{error}{hint}") from None
@@ -142,7 +144,7 @@ def _run(
     if output is not None:
         _write(output, outputs)
     sources = [(item.info, item.value, item.source) for item in inputs]
-    ran = run_document(file, chosen, Engine.REFERENCE.value, sources, outputs, load_seconds, seconds, output)
+    ran = run_document(file, chosen, loaded.engine, sources, outputs, load_seconds, seconds, output)
     answer(ran, form, lambda document, out: print_run(document, out, outputs))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pteron.backends.interface import ExpandingBackend
 from pteron.errors import LoadError, UnsupportedError
@@ -27,6 +27,7 @@ class RunnableMethod(Protocol):
 
     program: Program
     method: Method
+    engine: ClassVar[str]
 
     def __call__(self, *inputs: Any) -> list[Any]: ...
 
@@ -80,7 +81,7 @@ def load_method(
         reason = "state is shared between methods"
     else:
         from pteron.graph.lift import lift
-        from pteron.graph.passes import run_passes
+        from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes
         from pteron.runtime.onnx_engine.cache import default_cache
         from pteron.runtime.onnx_engine.method import OnnxMethod
 
@@ -90,7 +91,8 @@ def load_method(
         except UnsupportedError as error:
             reason = str(error)
         else:
-            run_passes(graph)
+            # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them itself.
+            run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
             fast = OnnxMethod(
                 program,
                 method,

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -56,6 +56,8 @@ class LoadedMethod:
 
     ``method`` is its description in the file. State (mutable buffers) lives until :meth:`reset`.
     """
+
+    engine: ClassVar[str] = "reference"
 
     def __init__(
         self, program: Program, method: Method, settings: Settings, shared: SharedBuffers | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class OnnxMethod:
     Calls of a method without state may run at the same time in several threads; others take turns. State lives until
     :meth:`reset`.
     """
+
+    engine: ClassVar[str] = "onnxruntime"
 
     def __init__(
         self,
