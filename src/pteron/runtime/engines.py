@@ -91,7 +91,7 @@ def load_method(
         except UnsupportedError as error:
             reason = str(error)
         else:
-            # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them itself.
+            # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them.
             run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
             fast = OnnxMethod(
                 program,
