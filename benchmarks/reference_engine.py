@@ -39,13 +39,13 @@ def timed(function: Callable[[], object]) -> float:
 
 def measure(path: Path) -> tuple[float, float, int]:
     """Median seconds of one run, official and Pteron, and the number of pairs."""
-    with np.load(path.with_suffix(".npz")) as arrays:
-        x, expected = arrays["in0"], arrays["out0"]
+    with np.load(path.with_name(path.name.split(".")[0] + ".npz")) as arrays:
+        inputs, expected = [arrays[f"in{i}"] for i in range(len(arrays.files) - 1)], arrays["out0"]
     official = portable_lib._load_for_executorch(str(path))
-    module = pteron.load(path)
-    tensor = torch.from_numpy(x)
-    run_official = lambda: official.run_method("forward", (tensor,))  # noqa: E731
-    run_pteron = lambda: module.forward(x)  # noqa: E731
+    module = pteron.load(path, engine="reference")
+    tensors = [torch.from_numpy(x) for x in inputs]
+    run_official = lambda: official.run_method("forward", tensors)  # noqa: E731
+    run_pteron = lambda: module.forward(*inputs)  # noqa: E731
     for outputs in (run_pteron(), [o.numpy() for o in run_official()]):
         np.testing.assert_allclose(outputs[0], expected, rtol=1e-3, atol=1e-4)
     pairs: list[tuple[float, float]] = []
@@ -61,9 +61,11 @@ def main(folder: Path) -> None:
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, 1 thread")
     print(f"executorch {version('executorch')}, pteron {pteron.__version__}, numpy {np.__version__}")
     print(f"{'model':<16}{'official ms':>13}{'pteron ms':>12}{'ratio':>9}{'runs':>6}")
-    for path in sorted(folder.glob("*.pte")):
+    for path in sorted(folder.glob("*.portable.pte")):
         official, ours, runs = measure(path)
-        print(f"{path.stem:<16}{official * 1e3:>13.3f}{ours * 1e3:>12.3f}{official / ours:>8.1f}x{runs:>6}")
+        print(
+            f"{path.name.split('.')[0]:<16}{official * 1e3:>13.3f}{ours * 1e3:>12.3f}{official / ours:>8.1f}x{runs:>6}"
+        )
 
 
 if __name__ == "__main__":
