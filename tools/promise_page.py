@@ -20,6 +20,7 @@ from pteron.compat.verdict import Reason, Status, Verdict
 ROOT = Path(__file__).parents[1]
 _PLACE = re.compile(r"^(?:[\w-]+, (?:in|out)put \d+|\w+::[\w.]+(?: \(.*?\))?|\S+\.ptd): ")
 _BUILD = re.compile(r"ExecuTorch [\d.]+, official Python wheel")
+_RELEASE = re.compile(r"\b(in|of) \d+\.\d+\.\d+\b")
 
 
 LETTERS = {
@@ -65,7 +66,7 @@ class Cell:
 
 
 def _sentence(reason: Reason) -> str:
-    text = _BUILD.sub("the official wheel", _PLACE.sub("", reason.sentence))
+    text = _RELEASE.sub(r"\1 that release", _BUILD.sub("the official wheel", _PLACE.sub("", reason.sentence)))
     return text if "::" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
@@ -94,7 +95,7 @@ def judged(records: Sequence[Evidence], files: Path) -> list[Cell]:
     for release in corpus_files.releases():
         for case in corpus_files.models(release):
             data = [files / release / name for name in case.data]
-            verdicts[str(case)] = check(files / str(case), runtime=wanted, data=data).verdicts
+            verdicts[str(case)] = check(files / str(case), runtime=wanted, data=data, produced_by=release).verdicts
     return [Cell(record, verdicts[record.file][record.runtime.release]) for record in records]
 
 
@@ -114,7 +115,7 @@ are what `pteron check` says of the file; how well it predicts them is in [confu
 
 Measured on {" and ".join(days)}, {platform.get("system")} {platform.get("machine")} ({platform.get("libc")}),
 {platform.get("cpu")}, {platform.get("cores")} cores. This page is written by one command, which installs each release,
-runs the corpus there, and removes it again (about 70 GB to download for the older ones, one at a time):
+runs the corpus there, and removes it again (about 30 GB to download in all, up to 6 GB on disk at a time):
 
     python tools/prove_corpus.py --work FOLDER
 """

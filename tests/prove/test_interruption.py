@@ -95,3 +95,43 @@ def test_what_killed_jobs_left_is_swept(folder: Path, monkeypatch: pytest.Monkey
     sweep()
     assert not left.exists()
     assert mine.exists()
+
+
+INSTALLING = """
+import sys
+sys.path.insert(0, {tests!r})
+from packaging.version import Version
+from pteron.prove import install
+from test_install import Copying
+from pathlib import Path
+
+class Slow(Copying):
+    def command(self, folder, requirements):
+        return [sys.executable, "-c", "import time; time.sleep(600)"]
+
+install.installer = lambda: Slow(Path("nowhere"))
+install.install([Version("1.4.1")], announce=lambda sentence: print(sentence, flush=True))
+"""
+
+
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL], ids=lambda way: way.name)
+def test_interrupted_while_installing(tmp_path: Path, way: signal.Signals) -> None:
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "PTERON_RUNTIMES": str(tmp_path / "runtimes"), "TMPDIR": str(tmp_path / "tmp")}
+    code = INSTALLING.format(tests=str(Path(__file__).parent))
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    job = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**environment, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert job.stdout is not None
+    assert "packages, 11 MB to download" in job.stdout.readline()
+    wait_for(lambda: len(strays(tmp_path)) == 2, "the installer")
+    job.send_signal(way)
+    assert job.wait(timeout=60) != 0
+    job.stdout.close()
+    wait_for(lambda: not strays(tmp_path), "the end of the installer")
+    assert [path.name for path in (tmp_path / "runtimes" / "1.4.1").iterdir()] == []  # no marker: unfinished
