@@ -47,7 +47,8 @@ def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
     verdict = watched(monkeypatch, loop)
     assert verdict.outcome == "too slow"
-    assert verdict.seconds >= SECONDS * 0.8
+    # The profiling timer counts sampled ticks and may fire early on a busy machine; late it must not be.
+    assert SECONDS / 2 < verdict.seconds < SECONDS + 1
 
 
 @pytest.mark.parametrize("traced", [False, True])
