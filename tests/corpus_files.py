@@ -105,11 +105,15 @@ class Case:
         """The .ptd files that belong to the program."""
         return [read(self.release, name) for name in self.data]
 
-    def calls(self) -> list[Call]:
+    @property
+    def arrays(self) -> str:
+        """The name of the ``.npz`` file with the recorded arrays."""
         if self.name.startswith("ops/"):
-            arrays = npz(self.release, f"ops/{self.entry['op']}.npz")
-        else:
-            arrays = npz(self.release, f"{self.name.rsplit('.', 1)[0]}.npz")
+            return f"ops/{self.entry['op']}.npz"
+        return f"{self.name.rsplit('.', 1)[0]}.npz"
+
+    def calls(self) -> list[Call]:
+        arrays = npz(self.release, self.arrays)
         return [
             Call(
                 call["method"],

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import pteron
+from pteron.runtime.engines import EngineName
 from xnnpack_agreement import disagreement, output_steps
 
 ARCHIVE = Path(__file__).parents[2] / "golden" / "xnnpack.zip"
@@ -35,10 +36,12 @@ def _names() -> list[str]:
         return list(json.loads(archive.read("index.json")))
 
 
+@pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
 @pytest.mark.parametrize("name", _names())
-def test_as_the_wheel(name: str) -> None:
+def test_as_the_wheel(name: str, engine: EngineName) -> None:
     index, arrays, programs = _archive()
-    module = pteron.load(programs[name], engine="reference")
+    module = pteron.load(programs[name], engine=engine, threads=1)
+    assert module.plan()["forward"].engine == engine
     steps = output_steps(module.program)
     for call in index[name]["calls"]:
         inputs, expected = ([_array(arrays[key], index[name]) for key in call[kind]] for kind in ("inputs", "outputs"))

@@ -1,4 +1,4 @@
-"""XNNPACK files of twelve releases, side by side with the official 1.5.1 wheel on the same inputs.
+"""XNNPACK files of twelve releases on both engines, side by side with the official 1.5.1 wheel on the same inputs.
 
 Quantised outputs agree within one step of their quantisation, float32 within 1e-4 relative.
 """
@@ -17,6 +17,7 @@ import pytest
 import corpus_files
 import pteron
 from corpus_files import Case
+from pteron.runtime.engines import EngineName
 from xnnpack_agreement import disagreement, output_steps
 
 pytestmark = pytest.mark.interop
@@ -24,7 +25,7 @@ HERE = Path(__file__).parent
 TESTS = HERE.parents[1]
 
 # Files that the wheel does not run.
-REFUSED = {"xnnpack_mobile_block.pte": "the runtime resizes a static tensor"}
+REFUSED = {("0.2.1", "xnnpack_mobile_block.pte"): "the runtime resizes a static tensor"}
 
 
 def delegated(release: str) -> list[Case]:
@@ -57,32 +58,45 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
+@pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
 @pytest.mark.parametrize("release", corpus_files.releases())
-def test_side_by_side(release: str, wheel: dict[str, Path], record_property: pytest.RecordProperty) -> None:
+def test_side_by_side(
+    release: str, engine: EngineName, wheel: dict[str, Path], record_property: pytest.RecordProperty
+) -> None:
     passed, missed, wrong = 0, [], []
     for case in delegated(release):
         outputs = wheel[str(case)]
         if outputs.suffix != ".npz":
-            if case.name in REFUSED:
+            if (release, case.name) in REFUSED:
                 missed.append(case.name)
             else:
                 wrong.append(f"{case}: the wheel gives {outputs.suffix}: {outputs.read_text()[:200]}")
             continue
-        found = compare(case, outputs)
+        found = compare(case, engine, outputs)
         if found:
             wrong.append(f"{case}: {found}")
         else:
             passed += 1
-    row = {"release": release, "files": passed + len(missed) + len(wrong), "agree": passed, "not on wheel": len(missed)}
-    record_property("table: XNNPACK files against the official 1.5.1 wheel", row)
+    record_property(
+        "table: XNNPACK files against the official 1.5.1 wheel",
+        {
+            "release": release,
+            "engine": engine,
+            "files": passed + len(missed) + len(wrong),
+            "agree": passed,
+            "not on wheel": len(missed),
+        },
+    )
     assert not wrong, "\n".join(wrong)
 
 
-def compare(case: Case, outputs: Path) -> str:
+def compare(case: Case, engine: EngineName, outputs: Path) -> str:
     """The first disagreement of a file's calls with the wheel, in words; empty where there is none."""
-    module = pteron.load(case.read(), data=case.read_data(), engine="reference")
+    module = pteron.load(case.read(), data=case.read_data(), engine=engine, threads=1)
     with np.load(outputs) as wheel:
         for number, call in enumerate(case.calls()):
+            if module.plan()[call.method].engine != engine:
+                return f"{call.method} runs on {module.plan()[call.method].engine}"
             steps = output_steps(module.program, call.method)
             for position, (actual, step) in enumerate(zip(module[call.method](*call.inputs), steps, strict=True)):
                 if difference := disagreement(actual, wheel[f"{number}_{position}"], step):
