@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pteron.graph.ir import Graph
     from pteron.graph.lift import Expand
     from pteron.runtime.onnx_engine.plan import MethodPlan
 
@@ -81,7 +82,7 @@ def load_method(
         reason = "state is shared between methods"
     else:
         from pteron.graph.lift import lift
-        from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes
+        from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes, unsigned
         from pteron.runtime.onnx_engine.cache import default_cache
         from pteron.runtime.onnx_engine.method import OnnxMethod
 
@@ -93,6 +94,7 @@ def load_method(
         else:
             # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them.
             run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
+            unsigned.run(graph)
             fast = OnnxMethod(
                 program,
                 method,
@@ -104,6 +106,23 @@ def load_method(
             )
             return fast, ""
     return LoadedMethod(program, method, settings, shared), reason
+
+
+def lifted(program: Program, method: Method, settings: Settings, shared: frozenset[int] = frozenset()) -> Graph:
+    """The method as the graph that ONNX Runtime is given; ``shared`` are the memory ids that other methods use too.
+
+    Raises ``UnsupportedError`` where a graph cannot say what the method does, and what loading it raises.
+    """
+    from pteron.graph.lift import lift
+    from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes
+
+    expand = _expander(program, method, settings)
+    graph = lift(
+        program, method.name, expand=expand, external=settings.external, operators=settings.operators, shared=shared
+    )
+    # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them.
+    run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
+    return graph
 
 
 def _expander(program: Program, method: Method, settings: Settings) -> Expand | None:

@@ -63,6 +63,11 @@ class Module:
         """Methods by name: inputs, outputs, memory plan, operators, backends."""
         return self.program.methods
 
+    @property
+    def settings(self) -> Settings:
+        """What methods are prepared with beside the program: external weights, operators, backends, the seed."""
+        return self._settings
+
     def __getitem__(self, name: str) -> RunnableMethod:
         """The method of that name, prepared; raises ``MethodNotFoundError`` or ``LoadError``."""
         with self._lock:

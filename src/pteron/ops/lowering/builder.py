@@ -19,6 +19,7 @@ from pteron.ops.conversion import convert
 from pteron.ops.lowering.model_bytes import (
     ELEMENT_TYPES,
     Attribute,
+    GraphRecord,
     NodeRecord,
     ValueRecord,
     WeightRecord,
@@ -320,6 +321,10 @@ class Builder:
 
         Nodes and constants that no output needs are left out, unused inputs stay.
         """
+        return encode_model(self.graph(outputs, name))
+
+    def graph(self, outputs: Sequence[tuple[str, Ref]], name: str = "graph") -> GraphRecord:
+        """What :meth:`model` encodes."""
         records: list[ValueRecord] = []
         for label, ref in outputs:
             outside = boundary(ref.dtype)
@@ -329,11 +334,11 @@ class Builder:
                 self.nodes.append(NodeRecord("Cast", [ref.name], [label], {"to": ELEMENT_TYPES[outside]}))
             shape = None if ref.dynamic else ref.shape
             records.append(ValueRecord(label, ELEMENT_TYPES[outside], shape))
-        nodes = self.nodes = self._renamed(self._needed([label for label, _ in outputs]))
-        read = {name for node in nodes for name in node.inputs}
+        nodes = self.nodes = self._renamed(needed_nodes(self.nodes, [label for label, _ in outputs]))
+        read = {name for node in nodes for name in node.reads()}
         weights = [weight for weight in self.weights.values() if weight.name in read]
         self.arrays = {key: data for key, data in self.arrays.items() if key in read}
-        return encode_model(nodes, [record for _, record in self.inputs], records, weights, name)
+        return GraphRecord(nodes, [record for _, record in self.inputs], records, weights, name)
 
     def overwrites(self, output: str, op_types: Collection[str]) -> str:
         """The input whose memory the output may take, after :meth:`model`, or an empty string.
@@ -347,22 +352,15 @@ class Builder:
         readers = sum(node.inputs.count(source) for node in self.nodes if node.op_type != "Shape")
         return source if readers == 1 and any(record.name == source for _, record in self.inputs) else ""
 
-    def _needed(self, outputs: Iterable[str]) -> list[NodeRecord]:
-        wanted = set(outputs)
-        kept: list[NodeRecord] = []
-        for node in reversed(self.nodes):
-            if wanted.intersection(node.outputs):
-                kept.append(node)
-                wanted.update(node.inputs)
-        kept.reverse()
-        return kept
-
     def _renamed(self, nodes: list[NodeRecord]) -> list[NodeRecord]:
         """Identity nodes of outputs folded into the node that computes the value, where that is possible.
 
         ONNX Runtime would copy otherwise, and could not write a result straight into memory that it is given.
         """
         produced = {name: node for node in nodes for name in node.outputs}
+        for node in nodes:
+            for name in set(node.reads()).difference(node.inputs):
+                produced.pop(name, None)  # what branches read keeps its name
         rename: dict[str, str] = {}
         kept = []
         for node in nodes:
@@ -377,6 +375,18 @@ class Builder:
             )
             for node in kept
         ]
+
+
+def needed_nodes(nodes: Sequence[NodeRecord], outputs: Iterable[str]) -> list[NodeRecord]:
+    """The nodes that the outputs need, in their order."""
+    wanted = set(outputs)
+    kept: list[NodeRecord] = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.reads())
+    kept.reverse()
+    return kept
 
 
 def scalar_kind(dtype: DType) -> type:

@@ -7,13 +7,16 @@ fields) is written here. Field numbers: onnx/onnx.proto3 of ONNX 1.16 (IR versio
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias, Union
 
 import ml_dtypes
 import numpy as np
 
 from pteron.ops.promotion import Array, DType
+from pteron.version import __version__
 
 IR_VERSION = 10
 OPSET = 21
@@ -37,7 +40,12 @@ ELEMENT_TYPES: dict[DType, int] = {
     np.dtype(ml_dtypes.int4): 22,
 }
 
-Attribute = int | float | str | Sequence[int] | Sequence[float] | Array
+Attribute: TypeAlias = Union[  # noqa: UP007 - recursive
+    int, float, str, Sequence[int], Sequence[float], Array, "GraphRecord"
+]
+
+# Weights from so many bytes on are parts of their own, and never copied while a model is encoded.
+_LARGE = 1 << 16
 
 
 @dataclass(slots=True)
@@ -51,6 +59,17 @@ class NodeRecord:
     domain: str = ""
     name: str = ""
 
+    def branches(self) -> list[GraphRecord]:
+        """The graphs among the attributes."""
+        return [attribute for attribute in self.attributes.values() if isinstance(attribute, GraphRecord)]
+
+    def reads(self) -> Iterator[str]:
+        """The names that the node reads, those that its branches take from around it included."""
+        yield from self.inputs
+        for branch in self.branches():
+            made = {name for node in branch.nodes for name in node.outputs}
+            yield from (name for node in branch.nodes for name in node.reads() if name not in made)
+
 
 @dataclass(frozen=True, slots=True)
 class ValueRecord:
@@ -59,6 +78,7 @@ class ValueRecord:
     name: str
     element_type: int
     shape: tuple[int | str, ...] | None
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +89,86 @@ class WeightRecord:
     name: str
     element_type: int
     shape: tuple[int, ...]
-    data: bytes | None
+    data: bytes | memoryview | None
     location: str = ""
     offset: int = 0
     length: int = 0
 
 
-def encode_model(
-    nodes: Iterable[NodeRecord],
-    inputs: Iterable[ValueRecord],
-    outputs: Iterable[ValueRecord],
-    weights: Iterable[WeightRecord],
-    name: str = "graph",
-) -> bytes:
+@dataclass(frozen=True, slots=True)
+class GraphRecord:
+    """A graph: of a model, or the branch of an ``If`` node, which has no inputs and sees the names around it."""
+
+    nodes: Sequence[NodeRecord]
+    inputs: Sequence[ValueRecord]
+    outputs: Sequence[ValueRecord]
+    weights: Sequence[WeightRecord]
+    name: str = "graph"
+    doc: str = ""
+
+    def every_node(self) -> Iterator[NodeRecord]:
+        """The nodes, and those of the branches inside of them."""
+        for node in self.nodes:
+            yield node
+            for branch in node.branches():
+                yield from branch.every_node()
+
+
+def encode_model(graph: GraphRecord, metadata: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """The bytes of a ModelProto."""
-    graph = bytearray()
-    for node in nodes:
-        _message(graph, 1, _node(node))
-    _text(graph, 2, name)
-    for weight in weights:
-        _message(graph, 5, _weight(weight))
-    for value in inputs:
-        _message(graph, 11, _value(value))
-    for value in outputs:
-        _message(graph, 12, _value(value))
-    model = bytearray()
-    _number(model, 1, IR_VERSION)
-    _text(model, 2, "pteron")
-    _message(model, 7, graph)
-    for domain, version in (("", OPSET), (MICROSOFT, 1)):
+    return b"".join(model_parts(graph, metadata))
+
+
+def model_parts(
+    graph: GraphRecord, metadata: Mapping[str, str] = MappingProxyType({})
+) -> list[bytes | bytearray | memoryview]:
+    """The bytes of a ModelProto in parts, of which large weights are some; ``metadata`` are ``metadata_props``."""
+    content = _graph(graph)
+    head, tail = bytearray(), bytearray()
+    _number(head, 1, IR_VERSION)
+    _text(head, 2, "pteron")
+    _text(head, 3, __version__)
+    _tag(head, 7, sum(map(len, content)))
+    for domain, version in opsets(graph).items():
         opset = bytearray()
         _text(opset, 1, domain)
         _number(opset, 2, version)
-        _message(model, 8, opset)
-    return bytes(model)
+        _message(tail, 8, opset)
+    for key, value in metadata.items():
+        _message(tail, 14, _entry(key, value))
+    return [head, *content, tail]
+
+
+def opsets(graph: GraphRecord) -> dict[str, int]:
+    """The versions of the operator sets that the graph's nodes are from."""
+    contrib = any(node.domain == MICROSOFT for node in graph.every_node())
+    return {"": OPSET, **({MICROSOFT: 1} if contrib else {})}
+
+
+def _graph(graph: GraphRecord) -> list[bytes | bytearray | memoryview]:
+    parts: list[bytes | bytearray | memoryview] = []
+    out = bytearray()
+    for node in graph.nodes:
+        _message(out, 1, _node(node))
+    _text(out, 2, graph.name)
+    for weight in graph.weights:
+        content = _weight(weight)
+        if weight.data is None or len(weight.data) < _LARGE:
+            if weight.data is not None:
+                _message(content, 9, weight.data)
+            _message(out, 5, content)
+            continue
+        _tag(content, 9, len(weight.data))
+        _tag(out, 5, len(content) + len(weight.data))
+        parts += [out + content, weight.data]
+        out = bytearray()
+    if graph.doc:
+        _text(out, 10, graph.doc)
+    for value in graph.inputs:
+        _message(out, 11, _value(value))
+    for value in graph.outputs:
+        _message(out, 12, _value(value))
+    return [*parts, out]
 
 
 def _varint(out: bytearray, value: int) -> None:
@@ -123,9 +189,14 @@ def _float(out: bytearray, number: int, value: float) -> None:
     out += struct.pack("<f", value)
 
 
-def _message(out: bytearray, number: int, content: bytes | bytearray) -> None:
+def _tag(out: bytearray, number: int, length: int) -> None:
+    """Begin a field of so many bytes."""
     _varint(out, number << 3 | 2)
-    _varint(out, len(content))
+    _varint(out, length)
+
+
+def _message(out: bytearray, number: int, content: bytes | bytearray | memoryview) -> None:
+    _tag(out, number, len(content))
     out += content
 
 
@@ -152,8 +223,13 @@ def _attribute(name: str, value: Attribute) -> bytearray:
     out = bytearray()
     _text(out, 1, name)
     if isinstance(value, np.ndarray):
-        _message(out, 5, _weight(weight_of("", value)))
+        tensor = _weight(weight_of("", value))
+        _message(tensor, 9, np.ascontiguousarray(value).tobytes())
+        _message(out, 5, tensor)
         kind = 4
+    elif isinstance(value, GraphRecord):
+        _message(out, 6, b"".join(_graph(value)))
+        kind = 5
     elif isinstance(value, str):
         _text(out, 4, value)
         kind = 3
@@ -181,21 +257,25 @@ def weight_of(name: str, data: Array) -> WeightRecord:
 
 
 def _weight(weight: WeightRecord) -> bytearray:
+    """A TensorProto up to its data."""
     out = bytearray()
     for size in weight.shape:
         _number(out, 1, size)
     _number(out, 2, weight.element_type)
     _text(out, 8, weight.name)
     if weight.data is not None:
-        _message(out, 9, weight.data)
         return out
     entries = {"location": weight.location, "offset": str(weight.offset), "length": str(weight.length)}
     for key, value in entries.items():
-        entry = bytearray()
-        _text(entry, 1, key)
-        _text(entry, 2, value)
-        _message(out, 13, entry)
+        _message(out, 13, _entry(key, value))
     _number(out, 14, 1)
+    return out
+
+
+def _entry(key: str, value: str) -> bytearray:
+    out = bytearray()
+    _text(out, 1, key)
+    _text(out, 2, value)
     return out
 
 
@@ -217,4 +297,6 @@ def _value(value: ValueRecord) -> bytearray:
     out = bytearray()
     _text(out, 1, value.name)
     _message(out, 2, kind)
+    if value.doc:
+        _text(out, 3, value.doc)
     return out

@@ -84,8 +84,8 @@ class Lowerer:
         """Why the node cannot be lowered, or an empty string."""
         builder = Builder()
         try:
-            refs = {value: self._leaf(builder, value, f"v{i}") for i, value in enumerate(dict.fromkeys(node.inputs()))}
-            self._lower(builder, node, refs)
+            refs = {value: self.leaf(builder, value, f"v{i}") for i, value in enumerate(dict.fromkeys(node.inputs()))}
+            self.lower(builder, node, refs)
         except Declined as declined:
             return str(declined)
         return ""
@@ -97,13 +97,13 @@ class Lowerer:
         named: list[tuple[str, Value]] = []
         for value in inputs:
             name = f"v.{value.name}"
-            refs[value] = self._leaf(builder, value, name)
+            refs[value] = self.leaf(builder, value, name)
             if value not in self._constants:
                 named.append((name, value))
         labels: dict[str, Node] = {}
         for number, node in enumerate(nodes):
             start = len(builder.nodes)
-            self._lower(builder, node, refs)
+            self.lower(builder, node, refs)
             labels[f"n{number}"] = node
             for part, record in enumerate(builder.nodes[start:]):
                 record.name = f"n{number}.{part}"
@@ -127,13 +127,15 @@ class Lowerer:
             gains_by_packing(nodes),
         )
 
-    def _leaf(self, builder: Builder, value: Value, name: str) -> Ref:
+    def leaf(self, builder: Builder, value: Value, name: str) -> Ref:
+        """A value that no node of the model makes: a weight, or an input of the model."""
         constant = self._constants.get(value)
         if constant is not None:
             return builder.weight(name, constant.data, spec_of(value).dtype)
         return builder.input(name, spec_of(value), scalar=not value.is_tensor)
 
-    def _lower(self, builder: Builder, node: Node, refs: dict[Value, Ref]) -> None:
+    def lower(self, builder: Builder, node: Node, refs: dict[Value, Ref]) -> None:
+        """Add a node, whose inputs ``refs`` has, and put its results there; raises :class:`Declined`."""
         entry, operator = self._entry(node)
         arguments: dict[str, Any] = dict(_defaults(operator))
         arguments.update((name, _operand(operand, refs)) for name, operand in node.operands.items())
@@ -192,7 +194,7 @@ class _Files:
                 try:
                     if path not in handles:
                         handles[path] = opened.enter_context(path.open("rb"))
-                    if not _same(handles[path], constant):
+                    if not lies_in(handles[path], constant):
                         continue
                 except OSError:
                     continue
@@ -227,7 +229,7 @@ class _Files:
 _SAMPLE = 256
 
 
-def _same(file: BinaryIO, constant: Constant) -> bool:
+def lies_in(file: BinaryIO, constant: Constant) -> bool:
     """Whether the file still begins and ends a constant as it did when the program was opened.
 
     The program sees the file that it opened; under its name there may be another by now.

@@ -56,6 +56,18 @@ def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | Non
         return _open(model, _options(model, threads))
 
 
+def refusal(model: SegmentModel) -> Unsupported | None:
+    """Why ONNX Runtime does not open the model, or None; nothing is optimised or packed for that."""
+    options = _options(model, 1)
+    options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        _open(model, options)
+    except Unsupported as refused:
+        return refused
+    return None
+
+
 def _options(model: SegmentModel, threads: int | None, *, mapped: bool = True) -> Any:
     """Options of a session; ``mapped`` also tells it where the weights are."""
     ort = runtime()
