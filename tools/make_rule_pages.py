@@ -18,6 +18,7 @@ KINDS = {
     "BE": "Backends",
     "DI": "The caller's side",
     "PR": "Promises",
+    "EV": "Evidence",
     "LK": "The lock file",
 }
 

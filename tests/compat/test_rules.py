@@ -296,15 +296,16 @@ def test_fires_and_does_not(rule: str) -> None:
 
 
 def test_every_rule_is_tested() -> None:
-    lock = Path(__file__).with_name("test_lock.py").read_text(encoding="utf-8")
-    assert set(CASES) | set(re.findall(r"PT-LK-\d{3}", lock)) == set(RULES)
+    others = ("test_lock.py", "test_judge_evidence.py")
+    texts = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in others)
+    assert set(CASES) | set(re.findall(r"PT-(?:LK|EV)-\d{3}", texts)) == set(RULES)
 
 
 def test_names_and_ids_are_one_of_a_kind() -> None:
     names = [rule.name for rule in (*RULES.values(), *FORMAT_RULES.values())]
     assert len(names) == len(set(names))
     for rule in RULES.values():
-        assert re.fullmatch(r"PT-(FM|OP|BE|DI|PR|LK)-\d{3}", rule.id)
+        assert re.fullmatch(r"PT-(FM|OP|BE|DI|PR|EV|LK)-\d{3}", rule.id)
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name)
         assert rule.gives in (None, Status.CONDITIONAL, Status.INCOMPATIBLE)
         assert rule.meaning.endswith(".")

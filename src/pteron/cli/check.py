@@ -17,6 +17,7 @@ from pteron.errors import PteronError
 
 if TYPE_CHECKING:
     from pteron.compat.check import CheckResult
+    from pteron.compat.evidence_files import EvidenceFiles
     from pteron.compat.lock import Change
     from pteron.compat.targets import Target
     from pteron.compat.verdict import Status
@@ -57,6 +58,15 @@ ProducedByOption = Annotated[
 DataOption = Annotated[
     list[str] | None, typer.Option("--data", "-d", help="A .ptd file that the programs run with.", metavar="FILE")
 ]
+EvidenceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--evidence",
+        "-e",
+        help="What pteron prove wrote, or a folder with files named *evidence.json. May be repeated.",
+        metavar="PATH",
+    ),
+]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Processes; by default as many as pay off.", metavar="N")
 ]
@@ -67,6 +77,13 @@ def check(
     runtime: RuntimeOption = None,
     produced_by: ProducedByOption = None,
     data: DataOption = None,
+    evidence: EvidenceOption = None,
+    no_evidence: Annotated[
+        bool, typer.Option("--no-evidence", help="Predict only; pass over evidence beside the files as well.")
+    ] = False,
+    platform: Annotated[
+        str, typer.Option("--platform", help="Use evidence of this platform only (linux-x86_64).", metavar="NAME")
+    ] = "",
     fail_on: Annotated[
         Level | None, typer.Option("--fail-on", help="The mildest verdict that fails; incompatible by default.")
     ] = None,
@@ -82,7 +99,8 @@ def check(
 
     A verdict is guaranteed (promised, and the facts agree), expected (not promised; the facts say that it runs),
     conditional (runs if a named thing is supplied), incompatible, or broken (promised, yet known not to run). Each
-    reason has a rule id; `pteron explain` tells more.
+    reason has a rule id; `pteron explain` tells more. What `pteron prove` saw a real release do with the very bytes
+    ranks above predictions: give it with --evidence, or leave it beside the file as model.pte.evidence.json.
 
     Exit code 1 where a verdict is as bad as --fail-on says, or, without --runtime, where a file runs on no release.
 
@@ -92,17 +110,22 @@ def check(
       pteron check model.pte --runtime 1.5.1 --produced-by 1.2.0
       pteron check models/ --runtime '>=1.2' --fail-on conditional --format sarif
       pteron check model.pte --runtime build.toml --data weights.ptd
+      pteron check model.pte --runtime 1.5.1 --evidence evidence.json
       pteron check models/ --lock
     """
+    from pteron.compat.evidence_files import NOTHING, collect
     from pteron.compat.lock import compare, read_lock
     from pteron.compat.verdict import Status
 
+    if no_evidence and evidence:
+        raise typer.BadParameter("evidence is given as well", param_hint="--no-evidence")
+    known = NOTHING if no_evidence else collect(evidence or (), platform=platform)
     locked = read_lock(lock_file) if lock else None
     asked = runtime or (list(locked.runtimes) if locked is not None else None)
     if fail_on is None and runtime:
         fail_on = Level.INCOMPATIBLE
     level = Status(fail_on) if fail_on is not None and fail_on is not Level.NEVER else None
-    results = run_check(paths, asked, produced_by, data, jobs, keep=lock)
+    results = run_check(paths, asked, produced_by, data, jobs, keep=lock, evidence=known)
     changes = compare(locked, results, Path(lock_file).parent) if locked is not None else ()
     _print(results, changes, level, form, dates=dates)
     finish(results, changes, level, never=fail_on is Level.NEVER)
@@ -116,12 +139,15 @@ def run_check(
     jobs: int | None,
     *,
     keep: bool,
+    evidence: EvidenceFiles | None = None,
 ) -> list[CheckResult]:
-    """The results of all files in order; what they require is dropped unless it is to be kept.
+    """The results of all files in order; what they require is dropped unless it is to be kept, and evidence is passed
+    over unless it is given.
 
     Raises ``typer.BadParameter`` for a runtime, release or folder that is none.
     """
     from pteron.compat.check import check_files, find_programs
+    from pteron.compat.evidence_files import NOTHING
 
     wanted = _targets(runtime)
     _known_release(produced_by)
@@ -131,7 +157,10 @@ def run_check(
         raise typer.BadParameter(str(error), param_hint="PATH") from None
     results = []
     with Waiting("checking", total=len(files)) as waiting:
-        for result in check_files(files, wanted, data=data or (), produced_by=produced_by, jobs=jobs):
+        checked = check_files(
+            files, wanted, data=data or (), produced_by=produced_by, evidence=evidence or NOTHING, jobs=jobs
+        )
+        for result in checked:
             results.append(result if keep else dataclasses.replace(result, requirements=None))
             waiting.advance()
     return results

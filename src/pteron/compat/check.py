@@ -14,12 +14,14 @@ from packaging.version import Version
 
 from pteron.compat.case import Case, examine
 from pteron.compat.dating import ProducedBy
+from pteron.compat.evidence_files import NOTHING, EvidenceFiles, EvidenceSource, Found, collect, content_of
 from pteron.compat.judge import judge
+from pteron.compat.judge_evidence import about_build, with_evidence
 from pteron.compat.opening import open_program
-from pteron.compat.profile import profile_for, releases
+from pteron.compat.profile import Profile, profile_for, releases
 from pteron.compat.requirements import Requirements
 from pteron.compat.targets import Runtime, Target, targets
-from pteron.compat.verdict import Status, Verdict
+from pteron.compat.verdict import Reason, Status, Verdict
 from pteron.errors import FileAccessError, PteronError, UnknownFileError
 from pteron.format.flat_tensor import TensorData, read_tensor_data
 from pteron.format.limits import DEFAULT_LIMITS, Limits
@@ -36,8 +38,8 @@ class CheckResult:
 
     ``verdicts`` has one per build, by release or by the build's name. ``producers`` are the releases that can have
     made the file. ``serving`` are the releases whose official
-    wheels run the file as it is. ``error`` says why the file could not be judged, and then the rest is empty;
-    ``missing`` is whether it is not there or no program at all.
+    wheels run the file as it is. ``remarks`` are about evidence that is not used. ``error`` says why the file could
+    not be judged, and then the rest is empty; ``missing`` is whether it is not there or no program at all.
     """
 
     file: str
@@ -46,6 +48,7 @@ class CheckResult:
     requirements: Requirements | None = None
     producers: tuple[Version, ...] = ()
     serving: tuple[str, ...] = ()
+    remarks: tuple[Reason, ...] = ()
     error: str = ""
     missing: bool = False
 
@@ -68,6 +71,7 @@ class CheckResult:
             "missing": self.missing,
             "produced_by": self.produced_by.to_dict() if self.produced_by is not None else None,
             "serving": list(self.serving),
+            "remarks": [reason.to_dict() for reason in self.remarks],
             "verdicts": {name: verdict.to_dict() for name, verdict in self.verdicts.items()},
         }
 
@@ -78,6 +82,7 @@ def check(
     *,
     data: Sequence[FileSource | TensorData] = (),
     produced_by: str | None = None,
+    evidence: Iterable[EvidenceSource] | None = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> CheckResult:
     """Judge one program: ``check("model.pte", runtime=">=1.2").verdicts["1.3.1"].status``.
@@ -85,17 +90,29 @@ def check(
     ``source`` is a path, bytes or a program that was opened; a .bpte is judged by the program inside. ``runtime`` is as
     in :func:`pteron.compat.targets.targets`, every known release by default. ``data`` are the .ptd files that the
     program is going to run with. ``produced_by`` is the release that made it, if that is known; else it is dated.
+    ``evidence`` are records of real runs, or files and folders with such, which rank above predictions; beside those
+    ``model.pte.evidence.json`` is read where ``source`` is the path ``model.pte``. None: no evidence at all.
 
     Raises ``FormatError`` for a file that cannot be read, and ``UnsupportedError``, ``ProfileError`` or
     ``FileAccessError`` for a runtime or release that is none.
     """
     program = source if isinstance(source, Program) else open_program(source, limits)
     given = [item if isinstance(item, TensorData) else read_tensor_data(item, limits=limits) for item in data]
-    return _judged(program.file, examine(program, given, produced_by=produced_by), targets(runtime))
+    found = Found()
+    if evidence is not None:
+        raw = [item for item in data if not isinstance(item, TensorData)]
+        content, path = (source.buffer, None) if isinstance(source, Program) else content_of(source)
+        found = collect(evidence).about(content, path, raw if len(raw) == len(data) else None)
+    return _judged(program.file, examine(program, given, produced_by=produced_by), targets(runtime), found)
 
 
 def check_file(
-    path: str, wanted: Sequence[Target], *, data: Sequence[FileSource] = (), produced_by: str | None = None
+    path: str,
+    wanted: Sequence[Target],
+    *,
+    data: Sequence[FileSource] = (),
+    produced_by: str | None = None,
+    evidence: EvidenceFiles = NOTHING,
 ) -> CheckResult:
     """Like :func:`check`, but says in the result why a file cannot be judged instead of raising."""
     given = [read_tensor_data(item) for item in data]
@@ -103,7 +120,8 @@ def check_file(
         program = open_program(path)
     except PteronError as error:
         return CheckResult(path, error=str(error), missing=isinstance(error, FileAccessError | UnknownFileError))
-    return _judged(path, examine(program, given, produced_by=produced_by), wanted)
+    found = evidence.about(*content_of(path), data)
+    return _judged(path, examine(program, given, produced_by=produced_by), wanted, found)
 
 
 def check_files(
@@ -112,6 +130,7 @@ def check_files(
     *,
     data: Sequence[str] = (),
     produced_by: str | None = None,
+    evidence: EvidenceFiles = NOTHING,
     jobs: int | None = None,
 ) -> Iterator[CheckResult]:
     """The results of many files in order, as they come; ``jobs`` processes work (None: as many as pay off).
@@ -121,10 +140,11 @@ def check_files(
     workers = jobs or min(os.cpu_count() or 1, len(paths) // _FILES_PER_WORKER)
     if workers <= 1 or not all(target.described for target in wanted):
         for path in paths:
-            yield check_file(path, wanted, data=data, produced_by=produced_by)
+            yield check_file(path, wanted, data=data, produced_by=produced_by, evidence=evidence)
         return
     names = tuple(target.name for target in wanted)
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (names, tuple(data), produced_by)) as pool:
+    setting = (names, tuple(data), produced_by, evidence)
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, setting) as pool:
         yield from pool.map(_work, paths, chunksize=8)
 
 
@@ -150,30 +170,38 @@ def find_programs(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(files)
 
 
-_setting: tuple[tuple[Target, ...], tuple[str, ...], str | None] = ((), (), None)
+_setting: tuple[tuple[Target, ...], tuple[str, ...], str | None, EvidenceFiles] = ((), (), None, NOTHING)
 
 
-def _start(names: tuple[str, ...], data: tuple[str, ...], produced_by: str | None) -> None:
+def _start(names: tuple[str, ...], data: tuple[str, ...], produced_by: str | None, evidence: EvidenceFiles) -> None:
     """Set a worker up; builds are named, because a profile is cheaper to make again than to send."""
     global _setting
-    _setting = (targets(names), data, produced_by)
+    _setting = (targets(names), data, produced_by, evidence)
 
 
 def _work(path: str) -> CheckResult:
-    wanted, data, produced_by = _setting
-    return check_file(path, wanted, data=data, produced_by=produced_by)
+    wanted, data, produced_by, evidence = _setting
+    return check_file(path, wanted, data=data, produced_by=produced_by, evidence=evidence)
 
 
-def _judged(file: str, case: Case, wanted: Sequence[Target]) -> CheckResult:
-    verdicts = {target.name: judge(case, target.profile, runtime=target.release) for target in wanted}
+def _judged(file: str, case: Case, wanted: Sequence[Target], found: Found) -> CheckResult:
+    verdicts = {t.name: _verdict(case, t.name, t.profile, t.release, found) for t in wanted}
     serving = []
     for release in releases():
         verdict = verdicts.get(str(release))
         if verdict is None:
-            verdict = judge(case, profile_for(release))
+            verdict = _verdict(case, str(release), profile_for(release), release, found)
         if verdict.runs:
             serving.append(str(release))
-    return CheckResult(file, verdicts, case.produced_by, case.requirements, case.producers, tuple(serving))
+    return CheckResult(
+        file, verdicts, case.produced_by, case.requirements, case.producers, tuple(serving), found.remarks
+    )
+
+
+def _verdict(case: Case, name: str, profile: Profile, release: Version | None, found: Found) -> Verdict:
+    predicted = judge(case, profile, runtime=release)
+    records = about_build(found.records, name, profile, release) if found.records else []
+    return with_evidence(predicted, case, profile, records) if records else predicted
 
 
 def _badness(status: Status) -> tuple[int, bool]:

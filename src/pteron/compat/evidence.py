@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from packaging.version import InvalidVersion, Version
+
 from pteron.errors import FileAccessError, FormatError
 
 SCHEMA = "pteron.evidence/1"
 MAX_BYTES = 256 << 20
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Outcome(StrEnum):
@@ -60,6 +64,23 @@ class Outcome(StrEnum):
     def conclusive(self) -> bool:
         """Whether this says something about the file, not only about the attempt."""
         return self not in (Outcome.NOT_RUN, Outcome.NOT_INSTALLABLE, Outcome.NO_ANSWER, Outcome.RAN)
+
+
+WORST_FIRST = (
+    Outcome.CRASH,
+    Outcome.TIMEOUT,
+    Outcome.OUT_OF_MEMORY,
+    Outcome.WRONG,
+    Outcome.LOAD_ERROR,
+    Outcome.METHOD_LOAD_ERROR,
+    Outcome.EXEC_ERROR,
+    Outcome.NOT_INSTALLABLE,
+    Outcome.NO_ANSWER,
+    Outcome.NOT_RUN,
+    Outcome.RAN,
+    Outcome.OK,
+)
+"""Outcomes in the order in which those of several cases make the outcome of a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +156,12 @@ class CaseEvidence:
     differences: tuple[Difference, ...] = ()
     log: tuple[str, ...] = ()
 
+    @property
+    def judged(self) -> tuple[Difference, ...]:
+        """The differences that decide: from expected values where there are such, else from the reference engine."""
+        expected = tuple(d for d in self.differences if d.against == "expected")
+        return expected or tuple(d for d in self.differences if d.against == "reference")
+
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
@@ -167,8 +194,7 @@ class Evidence:
 
 def from_document(raw: Any, file: str = "<evidence>") -> Evidence:
     """One record from its plain values; raises ``FormatError`` naming the field that is not as it must be."""
-    evidence: Evidence = _typed(raw, Evidence, "record", file)
-    return evidence
+    return _evidence(raw, "record", file)
 
 
 def read_evidence(path: str | os.PathLike[str]) -> tuple[Evidence, ...]:
@@ -193,7 +219,14 @@ def read_evidence(path: str | os.PathLike[str]) -> tuple[Evidence, ...]:
     records = raw.get("records", [raw] if "runtime" in raw else None)
     if not isinstance(records, list):
         raise FormatError("must be a list", file=name, path="records")
-    return tuple(_typed(item, Evidence, f"records[{index}]", name) for index, item in enumerate(records))
+    return tuple(_evidence(item, f"records[{index}]", name) for index, item in enumerate(records))
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
 
 
 def _journal(content: bytes, name: str) -> tuple[Evidence, ...]:
@@ -204,7 +237,36 @@ def _journal(content: bytes, name: str) -> tuple[Evidence, ...]:
         raise FormatError("is neither JSON nor a journal with one JSON record per line", file=name) from None
     if not raws or not all(isinstance(raw, dict) and raw.get("schema") == SCHEMA for raw in raws):
         raise FormatError(f"has no records of the schema {SCHEMA}; make it with `pteron prove --output`", file=name)
-    return tuple(_typed(raw, Evidence, f"line {number}", name) for number, raw in enumerate(raws, 1))
+    return tuple(_evidence(raw, f"line {number}", name) for number, raw in enumerate(raws, 1))
+
+
+def _evidence(raw: Any, place: str, file: str) -> Evidence:
+    """A record whose fields agree with each other: what decides a verdict must not hang on one word in a file."""
+    record: Evidence = _typed(raw, Evidence, place, file)
+
+    def refuse(problem: str, path: str) -> FormatError:
+        return FormatError(problem, file=file, path=f"{place}.{path}")
+
+    if not _SHA256.fullmatch(record.sha256):
+        raise refuse("must be a SHA-256 of 64 lowercase hexadecimal digits", "sha256")
+    for number, data in enumerate(record.data):
+        if not _SHA256.fullmatch(data.sha256):
+            raise refuse("must be a SHA-256 of 64 lowercase hexadecimal digits", f"data[{number}].sha256")
+    release = _version(record.runtime.release)
+    if record.runtime.release and release is None:
+        raise refuse(f"is {record.runtime.release!r}, which is no release", "runtime.release")
+    for number, package in enumerate(record.runtime.packages):
+        installed = _version(package.version) if package.name == "executorch" else None
+        if installed is not None and release is not None and installed.base_version != release.base_version:
+            problem = f"is {package.version!r}, but the release is {release}"
+            raise refuse(problem, f"runtime.packages[{number}].version")
+    worst = min((case.outcome for case in record.cases), key=WORST_FIRST.index, default=Outcome.RAN)
+    if record.outcome is not worst:
+        raise refuse(f"is {str(record.outcome)!r}, but the worst of its cases is {str(worst)!r}", "outcome")
+    for number, case in enumerate(record.cases):
+        if case.outcome is Outcome.OK and not all(difference.within for difference in case.judged):
+            raise refuse("is 'ok', but a difference is not within the tolerance", f"cases[{number}].outcome")
+    return record
 
 
 def _document(record: Any) -> dict[str, Any]:
@@ -245,8 +307,7 @@ def _typed(raw: Any, kind: Any, place: str, file: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(raw, dict):
             raise FormatError("must be an object", file=file, path=place)
-        values = {key: _typed(value, get_args(kind)[1], f"{place}.{key}", file) for key, value in raw.items()}
-        return types.MappingProxyType(values)
+        return {key: _typed(value, get_args(kind)[1], f"{place}.{key}", file) for key, value in raw.items()}
     return _scalar(raw, kind, place, file)
 
 

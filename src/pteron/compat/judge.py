@@ -43,7 +43,7 @@ def judge(
         reasons += about
     if promised and status is Status.EXPECTED:
         status = Status.GUARANTEED
-    elif promised and status is Status.INCOMPATIBLE and _ran(case, profile):
+    elif promised and status is Status.INCOMPATIBLE and ran_where_made(case, profile):
         status = Status.BROKEN
     return Verdict(status, worst_first(reasons), profile.title, release, promised)
 
@@ -58,7 +58,7 @@ def fact_reasons(case: Case, profile: Profile) -> tuple[Reason, ...]:
     )
 
 
-def _ran(case: Case, profile: Profile) -> bool:
+def ran_where_made(case: Case, profile: Profile) -> bool:
     """Whether the facts let the file run on the wheel of every release that can have made it, the build's not among
     them."""
     known = {minor_of(release): release for release in releases()}

@@ -80,12 +80,12 @@ def make_lock(results: Iterable[CheckResult], folder: Path) -> Lock:
 
 
 def locked(result: CheckResult) -> dict[str, Any]:
-    """What a lock keeps of one model."""
+    """What a lock keeps of one model; verdicts are predictions, which hang on the file's own bytes alone."""
     assert result.requirements is not None
     return {
         "produced_by": str(result.produced_by),
         "requires": needs(result.requirements),
-        "verdicts": {name: verdict.status.value for name, verdict in result.verdicts.items()},
+        "verdicts": {name: verdict.prediction.value for name, verdict in result.verdicts.items()},
     }
 
 
@@ -169,10 +169,10 @@ def _changes(name: str, before: Mapping[str, Any] | None, result: CheckResult) -
         old, new = set(before["requires"][kind]), set(now["requires"][kind])
         found += [_change("PT-LK-002", name, kind=word, item=item) for item in sorted(new - old)]
         found += [_change("PT-LK-005", name, kind=word, item=item) for item in sorted(old - new)]
-    for runtime, status in now["verdicts"].items():
+    for runtime, verdict in result.verdicts.items():
         earlier = before["verdicts"].get(runtime)
-        if earlier is not None and Status(status).rank > Status(earlier).rank:
-            found.append(_change("PT-LK-003", name, runtime=runtime, before=earlier, now=status))
+        if earlier is not None and verdict.status.rank > Status(earlier).rank:
+            found.append(_change("PT-LK-003", name, runtime=runtime, before=earlier, now=verdict.status.value))
     return found
 
 

@@ -2,7 +2,7 @@
 
 Ids and names are stable. ``docs/rules/`` has a page for each, made from here by ``tools/make_rule_pages.py``.
 ``PT-FM`` rules are about the file format, ``PT-OP`` about operators, ``PT-BE`` about backends, ``PT-DI`` about limits
-of the caller's side, ``PT-PR`` about promises, ``PT-LK`` about lock files.
+of the caller's side, ``PT-PR`` about promises, ``PT-EV`` about evidence, ``PT-LK`` about lock files.
 """
 
 from __future__ import annotations
@@ -275,6 +275,35 @@ _ROWS: tuple[tuple[str, str, Status | None, str, str, str, str], ...] = (
      "By releases the promise holds on {runtime}; by months it ended on {until}, before {runtime} came.",
      "The policy counts in releases and explains that as about six months; at the actual pace the two differ.",
      "Nothing need be done: the count of releases decides.", "v1.4.1:runtime/COMPATIBILITY.md"),
+    # ---- evidence
+    ("PT-EV-001", "proven-to-run", _TELL, "Ran on {where}: {said}.",
+     "The file, with these bytes, ran on the real runtime and its outputs were as they should be. That ranks above "
+     "what was predicted: the verdict is `expected`, or `guaranteed` where it is promised as well.", "",
+     "pteron prove"),
+    ("PT-EV-002", "proven-to-fail", _NO, "Failed on {where}: {said}.",
+     "The file, with these bytes, was refused by the real runtime, ended it, or gave other outputs than it should. "
+     "That ranks above what was predicted.", _MIGRATE, "pteron prove"),
+    ("PT-EV-003", "limit-reached", _IF, "Did not end within its limits on {where}: {said}.",
+     "The file was run on the real runtime and took longer, or more memory, than `pteron prove` had been told to give.",
+     "Give more with `pteron prove --timeout` or `--memory`, if the device has it.", "pteron prove"),
+    ("PT-EV-004", "prediction-refuted", _TELL, "Evidence ranks above the prediction; without it {said}.",
+     "What the real runtime did is not what the facts had predicted. The verdict follows the evidence, and both are "
+     "shown: a fact may be wrong, or the run may not have reached what it is about.",
+     "Look whether the inputs of the run reach what the rule is about; if they do, please report it.", "pteron prove"),
+    ("PT-EV-005", "failed-on-condition", _TELL, "Failed on {where}, as it may where the condition is not met: {said}.",
+     "The verdict is conditional, and in this run the condition was not met: what is to be supplied was not there, or "
+     "the numbers were those that the kernel is known to fail on.", "", "pteron prove"),
+    ("PT-EV-006", "run-proves-nothing", _TELL, "Was tried on {where}, which proves nothing: {said}.",
+     "The file was given to the real runtime, but what came of it does not decide: nothing to compare outputs with, "
+     "inputs that the reference engine refuses as well, only some of the methods, or no runtime at all.",
+     "Give inputs that fit with `pteron prove --input`, or run all methods.", "pteron prove"),
+    ("PT-EV-007", "evidence-of-other-contents", _TELL,
+     "{record} is of a file of this name with other contents (SHA-256 {theirs}…, this one has {ours}…): not used.",
+     "Evidence holds for the very bytes that ran. The file was exported or rewritten since.",
+     "Run `pteron prove` again.", "pteron prove"),
+    ("PT-EV-008", "evidence-not-used", _TELL, "{record} is not used: {why}.",
+     "There is evidence that does not fit the question: other data files, another platform, or it cannot be read.",
+     "Run `pteron prove` with what the file is going to run with.", "pteron prove"),
     # ---- the lock file
     ("PT-LK-001", "model-not-locked", _NO, "The model is not in the lock file.",
      "A model was added since the lock file was written, so nobody has looked at what it needs.",

@@ -71,7 +71,8 @@ class Verdict:
     """The verdict on one build. ``reasons`` stand worst first; ``build`` is the profile's title.
 
     ``release`` is the build's release, or None where it is not known; ``promised`` is whether the promises cover the
-    file there, whatever the facts say.
+    file there, whatever the facts say. ``proof`` is ``ran`` or ``failed`` where the status comes from what the real
+    runtime did, and then ``predicted`` is the status without that; else it is empty, and ``predicted`` None.
     """
 
     status: Status
@@ -79,6 +80,13 @@ class Verdict:
     build: str
     release: Version | None
     promised: bool
+    proof: str = ""
+    predicted: Status | None = None
+
+    @property
+    def prediction(self) -> Status:
+        """The status without evidence."""
+        return self.predicted if self.predicted is not None else self.status
 
     @property
     def runs(self) -> bool:
@@ -100,6 +108,8 @@ class Verdict:
         return {
             "status": self.status.value,
             "promised": self.promised,
+            "proof": self.proof or None,
+            "predicted": self.prediction.value,
             "wrong_numbers": self.wrong_numbers,
             "build": self.build,
             "release": str(self.release) if self.release is not None else None,

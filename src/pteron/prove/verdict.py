@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from pteron.compat.evidence import CaseEvidence, Difference, Evidence, Outcome
+from pteron.compat.evidence import WORST_FIRST, CaseEvidence, Difference, Evidence, Outcome
 from pteron.error_codes import find
 from pteron.prove.cases import Case
 from pteron.prove.compare import Tolerance, compare, digest
@@ -17,20 +17,6 @@ from pteron.prove.exchange import Reply
 from pteron.prove.runtimes import Runtime
 from pteron.prove.subject import Options, Subject
 
-WORST_FIRST = (
-    Outcome.CRASH,
-    Outcome.TIMEOUT,
-    Outcome.OUT_OF_MEMORY,
-    Outcome.WRONG,
-    Outcome.LOAD_ERROR,
-    Outcome.METHOD_LOAD_ERROR,
-    Outcome.EXEC_ERROR,
-    Outcome.NOT_INSTALLABLE,
-    Outcome.NO_ANSWER,
-    Outcome.NOT_RUN,
-    Outcome.RAN,
-    Outcome.OK,
-)
 _REFUSED = {"load": Outcome.LOAD_ERROR, "method_load": Outcome.METHOD_LOAD_ERROR, "execute": Outcome.EXEC_ERROR}
 
 

@@ -37,6 +37,9 @@ def _suite(root: ElementTree.Element, result: CheckResult, fail_on: Status | Non
     if result.error:
         case = ElementTree.SubElement(suite, "testcase", name="read", classname=_text(result.file))
         _add(case, "error", "unreadable", result.error)
+    if result.remarks:
+        said = ElementTree.SubElement(suite, "system-out")
+        said.text = _text("\n".join(map(str, result.remarks)))
     nowhere = fail_on is None and fails(result, fail_on)
     for name, verdict in result.verdicts.items():
         case = ElementTree.SubElement(suite, "testcase", name=_text(name), classname=_text(result.file))
@@ -44,7 +47,7 @@ def _suite(root: ElementTree.Element, result: CheckResult, fail_on: Status | Non
             _add(case, "failure", verdict.status.value, _why(verdict))
         else:
             out = ElementTree.SubElement(case, "system-out")
-            out.text = _text(f"{verdict.status.value}\n{_why(verdict)}")
+            out.text = _text(f"{verdict.status.value}{_proof(verdict)}\n{_why(verdict)}")
     _count(suite)
 
 
@@ -53,12 +56,16 @@ def _add(case: ElementTree.Element, tag: str, kind: str, text: str) -> None:
     element.text = _text(text)
 
 
+def _proof(verdict: Verdict) -> str:
+    return f", proven: {verdict.proof}" if verdict.proof else ""
+
+
 def _why(verdict: Verdict) -> str:
     return "\n".join(f"{reason} {reason.remedy}".strip() for reason in telling(verdict))
 
 
 def _count(suite: ElementTree.Element) -> None:
-    suite.set("tests", str(len(suite)))
+    suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("errors", str(len(suite.findall("testcase/error"))))
 

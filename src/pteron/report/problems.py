@@ -11,6 +11,8 @@ from pteron.compat.verdict import Reason, Status, Verdict
 
 UNREADABLE = "PT-FM-011"
 """The rule that a file breaks which cannot be read at all."""
+_NO_PROBLEM = frozenset({"PT-EV-001", "PT-EV-006"})
+_REFUTED = "PT-EV-004"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,18 @@ def fails(result: CheckResult, fail_on: Status | None) -> bool:
 
 
 def telling(verdict: Verdict) -> tuple[Reason, ...]:
-    """The reasons that made the verdict what it is: those with a status, else what is said about the promise."""
+    """The reasons that made the verdict what it is: those with a status, else what is said about the promise; and
+    what is said about evidence."""
+    proven = tuple(reason for reason in verdict.reasons if reason.status is None and of_evidence(reason))
     stopping = tuple(reason for reason in verdict.reasons if reason.status is not None)
-    return stopping or tuple(reason for reason in verdict.reasons if reason.rule.startswith("PT-PR-"))
+    if stopping:
+        return (*stopping, *proven)
+    return (*proven, *(reason for reason in verdict.reasons if reason.rule.startswith("PT-PR-")))
+
+
+def of_evidence(reason: Reason) -> bool:
+    """Whether the reason tells of a real run; its sentence is then of that run alone."""
+    return reason.rule.startswith("PT-EV-")
 
 
 def _somewhere(result: CheckResult) -> bool:
@@ -66,14 +77,18 @@ def _of(result: CheckResult, fail_on: Status | None) -> Iterator[Problem]:
         yield Problem(result.file, Reason(UNREADABLE, Status.INCOMPATIBLE, result.error), (), True)
         return
     nowhere = fail_on is None and not _somewhere(result)
-    groups: dict[tuple[str, str, str], tuple[Reason, list[str], list[bool]]] = {}
+    yield from (Problem(result.file, reason, (), False) for reason in result.remarks)
+    groups: dict[tuple[str, ...], tuple[Reason, list[str], list[bool]]] = {}
     for name, verdict in result.verdicts.items():
         failing = nowhere or (fail_on is not None and verdict.status.rank >= fail_on.rank)
-        stopping = any(reason.status is not None for reason in verdict.reasons)
+        stopping = any(reason.status is not None or reason.rule == _REFUTED for reason in verdict.reasons)
         if not failing and not stopping:
             continue
         for reason in telling(verdict):
-            key = (reason.rule, reason.place, reason.remedy)
+            if reason.rule in _NO_PROBLEM or not (failing or reason.status is not None or of_evidence(reason)):
+                continue
+            own = reason.sentence if of_evidence(reason) else ""
+            key = (reason.rule, reason.place, reason.remedy, own)
             _, builds, flags = groups.setdefault(key, (reason, [], []))
             builds.append(name)
             flags.append(failing)

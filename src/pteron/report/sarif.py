@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pteron.compat.rules import RULES
-from pteron.report.problems import Problem
+from pteron.report.problems import Problem, of_evidence
 from pteron.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -62,5 +62,7 @@ def uri(file: str) -> str:
 
 def _fingerprint(problem: Problem) -> str:
     """The same for the same problem in later runs, whatever the releases that were asked for."""
-    text = "\0".join((problem.reason.rule, problem.file, problem.reason.place))
+    # What evidence says is of one run: the sentence belongs to it.
+    own = problem.reason.sentence if of_evidence(problem.reason) else ""
+    text = "\0".join((problem.reason.rule, problem.file, problem.reason.place, *filter(None, (own,))))
     return hashlib.sha256(text.encode()).hexdigest()

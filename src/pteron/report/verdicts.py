@@ -12,7 +12,7 @@ from pteron.compat.lock import Change
 from pteron.compat.verdict import Reason, Status, Verdict
 from pteron.report.document import Document, document
 from pteron.report.printer import Cell, Printer, Styled
-from pteron.report.problems import fails, telling
+from pteron.report.problems import fails, of_evidence, telling
 from pteron.report.words import count
 
 SCHEMA = "pteron.check/1"
@@ -88,6 +88,8 @@ def _print_result(result: CheckResult, out: Printer, *, dates: bool) -> None:
     lying = [name for name, verdict in result.verdicts.items() if verdict.wrong_numbers]
     if lying:
         out.line(f"would run and return wrong numbers, or end the process, on {', '.join(lying)}", 2, style="bold red")
+    for remark in result.remarks:
+        out.line(f"{remark.rule}: {remark.sentence}", 2, style="yellow")
     groups = [list(group) for _, group in groupby(result.verdicts.items(), key=lambda item: _alike(item[1]))]
     rows: list[tuple[Cell, ...]] = []
     for group in groups:
@@ -102,7 +104,7 @@ def _print_result(result: CheckResult, out: Printer, *, dates: bool) -> None:
 def _alike(verdict: Verdict) -> tuple[Any, ...]:
     # Who would be covered differs from release to release; other sentences of one rule differ in the release only.
     reasons = telling(verdict)
-    covered = tuple(reason.sentence for reason in reasons if reason.rule == "PT-PR-004")
+    covered = tuple(reason.sentence for reason in reasons if reason.rule == "PT-PR-004" or of_evidence(reason))
     return (verdict.status, tuple((reason.rule, reason.place) for reason in reasons), covered)
 
 
