@@ -109,7 +109,6 @@ def test_a_pair_that_undoes_itself_goes() -> None:
     [
         P.replace("0.5", "0.25"),
         P.replace("=3", "=4"),
-        P.replace("-128", "-127"),
     ],
 )
 def test_other_parameters_requantise(other: str) -> None:
@@ -122,8 +121,97 @@ def test_other_parameters_requantise(other: str) -> None:
         }}
         """
     expect_pass(quantization.run, text, text)
-    narrow = P.replace("-128", "-127")
-    text = text.replace(P, narrow).replace(other, narrow)
+
+
+NARROW = P.replace("-128", "-100").replace("=127", "=3")
+
+
+def test_a_narrower_range_cuts_integers() -> None:
+    expect_pass(
+        quantization.run,
+        f"""
+        graph forward(%x: int8[2]) {{
+        block0:
+          %1: float32[2] = {DQ}(input=%x, {P})
+          %2: int8[2] = {Q}(input=%1, {NARROW})
+          return %2
+        }}
+        """,
+        f"""
+        graph forward(%x: int8[2]) {{
+        block0:
+          %1: float32[2] = {DQ}(input=%x, {P})
+          %2: int8[2] = aten::clamp(self=%x, min=-100, max=3)
+          return %2
+        }}
+        """,
+    )
+
+
+def test_a_narrower_range_is_taken_where_the_integers_are_made() -> None:
+    expect_pass(
+        quantization.run,
+        f"""
+        graph forward(%x: float32[2]) {{
+        block0:
+          %1: int8[2] = {Q}(input=%x, {P.replace("=127", "=120")})
+          %2: float32[2] = {DQ}(input=%1, {P})
+          %3: int8[2] = {Q}(input=%2, {NARROW.replace("max=3", "max=125")})
+          return %3
+        }}
+        """,
+        f"""
+        graph forward(%x: float32[2]) {{
+        block0:
+          %1: int8[2] = {Q}(input=%x, {NARROW.replace("max=3", "max=120")})
+          %2: float32[2] = {DQ}(input=%1, {P})
+          %3: int8[2] = {Q}(input=%2, {NARROW.replace("max=3", "max=125")})
+          return %1
+        }}
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    ("clamp", "range"),
+    [
+        ("aten::relu(self=%x)", "quant_min=3, quant_max=127"),
+        ("aten::clamp(self=%x, min=-1.2, max=None)", "quant_min=1, quant_max=127"),
+        ("aten::clamp(self=%x, min=None, max=6.0)", "quant_min=-128, quant_max=15"),
+        ("aten::hardtanh(self=%x, min_val=-1000.0, max_val=0.26)", "quant_min=-128, quant_max=4"),
+    ],
+)
+def test_a_clamp_becomes_a_range(clamp: str, range: str) -> None:
+    expect_pass(
+        quantization.run,
+        f"""
+        graph forward(%x: float32[7]) {{
+        block0:
+          %1: float32[7] = {clamp}
+          %2: int8[7] = {Q}(input=%1, {P})
+          return %2
+        }}
+        """,
+        f"""
+        graph forward(%x: float32[7]) {{
+        block0:
+          %1: float32[7] = {clamp}
+          %2: int8[7] = {Q}(input=%x, {P.replace("quant_min=-128, quant_max=127", range)})
+          return %2
+        }}
+        """,
+    )
+
+
+def test_a_clamp_that_others_read_stays() -> None:
+    text = f"""
+        graph forward(%x: float32[7]) {{
+        block0:
+          %1: float32[7] = aten::relu(self=%x)
+          %2: int8[7] = {Q}(input=%1, {P})
+          return %2, %1
+        }}
+        """
     expect_pass(quantization.run, text, text)
 
 

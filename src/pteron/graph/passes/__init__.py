@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from pteron.graph.ir import Graph
-from pteron.graph.passes import common, dead_code, fold, no_ops, quantization, transposes, views
+from pteron.graph.passes import common, dead_code, fold, no_ops, quantization, transposes, unsigned, views
 
 Pass: TypeAlias = Callable[[Graph], bool]
 
@@ -49,5 +49,6 @@ __all__ = [
     "quantization",
     "run_passes",
     "transposes",
+    "unsigned",
     "views",
 ]

@@ -2,7 +2,8 @@
 
 An engine makes an integer kernel of ``dequantize → operator → quantize`` where nothing stands between. So what only
 moves elements (reshapes, permutations, slices, concatenation) is made to move the integers: ``dequantize`` goes behind
-it and ``quantize`` before it, which is exact. A ``quantize`` that undoes the ``dequantize`` before it goes away.
+it and ``quantize`` before it, which is exact. A ``quantize`` that undoes the ``dequantize`` before it goes away, and a
+clamp before ``quantize`` becomes its range.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ import numpy as np
 
 from pteron.graph.ir import Block, Graph, Node, Operand, TensorType, Value
 from pteron.graph.passes.rewrite import Uses, moves_elements, permutation, substitute, wrapped
+from pteron.ops.quantized import quantize_per_tensor
 
 _LIBRARY = "quantized_decomposed::"
 QUANTIZE = frozenset((f"{_LIBRARY}quantize_per_tensor", f"{_LIBRARY}quantize_per_tensor.tensor"))
+PER_TENSOR = f"{_LIBRARY}quantize_per_tensor"
 PER_CHANNEL = f"{_LIBRARY}dequantize_per_channel"
 DEQUANTIZE = frozenset((f"{_LIBRARY}dequantize_per_tensor", f"{_LIBRARY}dequantize_per_tensor.tensor", PER_CHANNEL))
+
+CLAMPS = frozenset(("aten::clamp", "aten::hardtanh", "aten::relu"))
+"""Operators that cut at constants; ``_quantized_bounds`` knows their arguments."""
 
 KEEPS_COUNT = frozenset(
     (
@@ -43,6 +49,7 @@ MOVES = KEEPS_COUNT | {"aten::select_copy.int", "aten::slice_copy.Tensor"}
 def run(graph: Graph) -> bool:
     """Move integers instead of floats, and drop pairs that undo each other."""
     changed = _drop_pairs(graph)
+    changed |= _absorb_clamps(graph)
     for block in graph.blocks:
         changed |= _move_dequantize_down(graph, block)
         changed |= _move_quantize_up(graph, block)
@@ -50,17 +57,93 @@ def run(graph: Graph) -> bool:
 
 
 def _drop_pairs(graph: Graph) -> bool:
+    """Integers stay as they are, or are cut to the range of ``quantize``: where they were quantized, if possible."""
+    changed = False
     new: dict[Value, Operand] = {}
+    uses = Uses(graph)
     for node in graph.nodes():
         before = _dequantize(node.operands.get("input"))
         if node.op not in QUANTIZE or before is None or not _undone(before, node):
             continue
         source = before.operands["input"]
-        if isinstance(source, Value) and source.type == node.output.type:
+        if not isinstance(source, Value) or source.type != node.output.type:
+            continue
+        bounds, stored = _range(node), np.iinfo(source.tensor_type.dtype)
+        if bounds == (stored.min, stored.max):
             new[node.output] = source
+            continue
+        first = source.producer
+        if first is not None and uses.only(source, before) and uses.only(before.output, node):
+            given = _range(first) if first.op == PER_TENSOR else None
+            if given is not None and bounds is not None and max(given[0], bounds[0]) <= min(given[1], bounds[1]):
+                first.operands.update(quant_min=max(given[0], bounds[0]), quant_max=min(given[1], bounds[1]))
+                new[node.output] = source
+                continue
+        if bounds is not None:
+            node.op = "aten::clamp"
+            node.operands = {"self": source, "min": bounds[0], "max": bounds[1]}
+            changed = True
     used = {value for node in graph.nodes() for value in node.inputs()} | Uses(graph).at_ends
     substitute(graph, new)
-    return not used.isdisjoint(new)
+    return changed or not used.isdisjoint(new)
+
+
+def _range(quantize: Node) -> tuple[int, int] | None:
+    parameters = _parameters(quantize)
+    return None if parameters is None else parameters[2:4]
+
+
+def _absorb_clamps(graph: Graph) -> bool:
+    """``quantize`` never decreases, so that cutting before it is cutting after it, at the quantized bounds."""
+    changed = False
+    uses = Uses(graph)
+    for node in graph.nodes():
+        moved = node.operands.get("input") if node.op == PER_TENSOR else None
+        clamp = moved.producer if isinstance(moved, Value) else None
+        if clamp is None or clamp.op not in CLAMPS or not uses.only(clamp.output, node):
+            continue
+        source, bounds = moves_elements(clamp), _quantized_bounds(clamp, node)
+        if source is not None and bounds is not None:
+            node.operands.update(input=source, quant_min=bounds[0], quant_max=bounds[1])
+            changed = True
+    return changed
+
+
+def _quantized_bounds(clamp: Node, quantize: Node) -> tuple[int, int] | None:
+    """The range of ``quantize`` that does the work of the clamp before it; None where that is not sure."""
+    given, parameters = clamp.operands, _parameters(quantize)
+    bounds: list[Operand] = [0.0, None]
+    if clamp.op != "aten::relu":
+        ends = ("min", "max") if clamp.op == "aten::clamp" else ("min_val", "max_val")
+        bounds = [given.get(ends[0]), given.get(ends[1])]
+    if clamp.output.tensor_type.dtype != np.float32 or parameters is None:
+        return None
+    found = []
+    for bound, ending in zip(bounds, parameters[2:4], strict=True):
+        if bound is None:
+            found.append(ending)
+        elif isinstance(bound, int | float) and math.isfinite(bound):
+            found.append(int(quantize_per_tensor(np.asarray(bound, np.float32), *parameters).item()))
+        else:
+            return None
+    low, high = found
+    return (low, high) if low <= high else None
+
+
+def _parameters(quantize: Node) -> tuple[float, int, int, int, int] | None:
+    """Scale, zero point, range and dtype, where they are constants that quantize at all."""
+    scale = quantize.operands.get("scale")
+    names = ("zero_point", "quant_min", "quant_max", "dtype")
+    zero, low, high, dtype = [quantize.operands.get(name) for name in names]
+    if not isinstance(scale, float) or not scale > 0:
+        return None
+    if not (isinstance(zero, int) and isinstance(low, int) and isinstance(high, int) and isinstance(dtype, int)):
+        return None
+    stored = quantize.output.tensor_type.dtype
+    if stored.kind not in "iu" or stored.itemsize > 2 or not low <= high:
+        return None
+    bounds = np.iinfo(stored)
+    return (scale, zero, low, high, dtype) if bounds.min <= low and high <= bounds.max else None
 
 
 def _move_dequantize_down(graph: Graph, block: Block) -> bool:
@@ -155,15 +238,13 @@ def _equal(a: Operand, b: Operand) -> bool:
 
 
 def _undone(dequantize: Node, quantize: Node) -> bool:
-    """Whether every stored integer comes back from its float: nothing is clamped, and the scale keeps them apart."""
-    names = ("scale", "zero_point", "quant_min", "quant_max", "dtype")
+    """Whether every stored integer in the range comes back from its float: the scale keeps them apart."""
+    names = ("scale", "zero_point", "dtype")
     if not all(_equal(dequantize.operands.get(name), quantize.operands.get(name)) for name in names):
         return False
     scale, floats = quantize.operands["scale"], dequantize.output.type
-    kept = quantize.output.tensor_type.dtype
     if not isinstance(scale, float) or not isinstance(floats, TensorType) or floats.dtype != np.float32:
         return False
-    if kept.kind not in "iu" or kept.itemsize > 2 or not (math.isfinite(scale) and 1e-30 < scale < 1e30):
+    if not (math.isfinite(scale) and 1e-30 < scale < 1e30):
         return False
-    bounds = np.iinfo(kept)
-    return (quantize.operands["quant_min"], quantize.operands["quant_max"]) == (bounds.min, bounds.max)
+    return _parameters(quantize) is not None

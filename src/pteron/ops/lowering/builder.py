@@ -91,8 +91,7 @@ class Builder:
         self.weights: dict[str, WeightRecord] = {}
         self.arrays: dict[str, Array] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Ref] = {}
-        # int8 values by name, as the uint8 values greater by 128 that they were made of.
-        self.raised: dict[str, Ref] = {}
+        self._made: dict[str, NodeRecord] = {}
         # Results of operators, inputs and constants by name, with their shapes.
         self._known: dict[str, Ref] = {}
         self._count = 0
@@ -161,6 +160,7 @@ class Builder:
         names = [self._name() if dtype is not None else "" for dtype in dtypes]
         node = NodeRecord(op_type, [x.name if x else "" for x in inputs], names, dict(attributes), domain)
         self.nodes.append(node)
+        self._made.update((name, node) for name in names if name)
         return [
             Ref(name, dtype or FLOAT32, tuple(shape), dynamic, producer=node)
             for name, dtype in zip(names, dtypes, strict=True)
@@ -252,7 +252,10 @@ class Builder:
             return x
         dynamic = spec.dynamic if spec else x.dynamic or len(fixed) != len(sizes)
         shape = spec.shape if spec else self._resolved(x, fixed) if len(fixed) == len(sizes) else (0,) * len(sizes)
-        return self.op("Reshape", x, self.ints(sizes), dtype=x.dtype, shape=shape, dynamic=dynamic, allowzero=1)
+        result = self.op("Reshape", x, self.ints(sizes), dtype=x.dtype, shape=shape, dynamic=dynamic, allowzero=1)
+        if x.data is not None and not dynamic and math.prod(shape) == x.data.size:
+            result.data = x.data.reshape(shape)
+        return result
 
     @staticmethod
     def _resolved(x: Ref, sizes: list[int]) -> tuple[int, ...]:
@@ -309,6 +312,15 @@ class Builder:
         if node is None or node.op_type != op_type:
             return None
         return node, [self._known.get(name) for name in node.inputs]
+
+    def maker(self, name: str) -> NodeRecord | None:
+        """The node that computes the value of this name; None for inputs and constants."""
+        return self._made.get(name)
+
+    def content(self, name: str) -> Array | None:
+        """The content of a constant, by name."""
+        ref = self._known.get(name)
+        return None if ref is None else ref.data
 
     def _typed(self, ref: Ref, spec: Spec) -> Ref:
         ref = self.cast(ref, spec.dtype)

@@ -9,7 +9,7 @@ from pteron.ops.lowering.activation import clip
 from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import Operand, finish, integral, operands, result_dtype
 from pteron.ops.lowering.registry import Declined, lowering
-from pteron.ops.promotion import BOOL
+from pteron.ops.promotion import BOOL, DType
 
 _COMPARISONS = {
     "eq": "Equal",
@@ -107,11 +107,18 @@ def clamp_tensor(b: Builder, self: Ref, min: Ref | None, max: Ref | None) -> Ref
     return _clamp(b, self, min, max, scalars=False)
 
 
+def _fits(value: Operand, dtype: DType) -> bool:
+    return isinstance(value, int) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+
+
 def _clamp(b: Builder, self: Ref, low: Operand | None, high: Operand | None, *, scalars: bool) -> Ref:
     present = [x for x in (low, high) if x is not None]
     if not present or (scalars and any(isinstance(x, Ref) for x in present)):
         raise Declined("no bound, or one that is not a constant")
     dtype = check_dtype(result_dtype(self, *present), "clamp", boolean=False, complex=False)
+    if dtype == self.dtype and dtype.name in ("int8", "uint8") and all(_fits(x, dtype) for x in present):
+        ends = [None if x is None else b.const(x, dtype) for x in (low, high)]
+        return b.op("Clip", self, *ends, dtype=dtype)
     (x,) = operands(b, self, dtype=dtype)
     limits: list[Ref | None] = []
     for value in (low, high):

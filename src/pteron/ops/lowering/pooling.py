@@ -20,8 +20,9 @@ from pteron.ops.windows import extent
 def _planes(b: Builder, self: Ref, name: str) -> Ref:
     if self.rank not in (3, 4) or not all(self.shape):
         raise Declined("no planes")
-    (x,) = operands(b, self, dtype=self.dtype)
-    if x.dtype != FLOAT32:
+    bytes_too = name == "MaxPool" and self.dtype.name in ("int8", "uint8")
+    x = self if bytes_too else operands(b, self, dtype=self.dtype)[0]
+    if x.dtype != FLOAT32 and not bytes_too:
         raise Declined(f"ONNX Runtime has no {name} for {x.dtype.name}")
     return x if self.rank == 4 else b.op("Unsqueeze", x, b.ints([0]), dtype=x.dtype)
 

@@ -15,6 +15,7 @@ from pteron.format.scalar_type import ScalarType
 from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import INT32, as_work, finish, operands
 from pteron.ops.lowering.index import check_index
+from pteron.ops.lowering.integer import Affine, quantized
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT32, FLOAT64, INT64, DType, is_floating
 
@@ -50,17 +51,13 @@ def quantize_per_tensor(
         return _quantize_dynamically(b, x, scale, zero_point, quant_min, quant_max, storage)
     step, zero = np.float32(_number(scale, "scale")), int(_number(zero_point, "zero point"))
     limits = np.iinfo(storage)
-    if not step > 0 or not limits.min <= quant_min <= zero <= quant_max <= limits.max:
+    if not step > 0 or not limits.min <= quant_min <= quant_max <= limits.max or not limits.min <= zero <= limits.max:
         raise Declined("a scale or zero point out of range")
+    result = quantized(b, x, Affine(b.const(step), b.const(zero, storage)))
+    if result is None:
+        result = b.op("QuantizeLinear", x, b.const(step), b.const(zero, storage), dtype=storage)
     if (quant_min, quant_max) != (limits.min, limits.max):
-        low, high = ((np.float32(q) - np.float32(zero)) * step for q in (quant_min, quant_max))
-        x = b.op("Clip", x, b.const(low, FLOAT32), b.const(high, FLOAT32), dtype=FLOAT32)
-    if storage != INT8:
-        return b.op("QuantizeLinear", x, b.const(step), b.const(zero, storage), dtype=storage)
-    raised = b.op("QuantizeLinear", x, b.const(step), b.const(zero + 128, UINT8), dtype=UINT8)
-    wide = b.op("Sub", b.cast(raised, INT32), b.const(128, INT32), dtype=INT32)
-    result = b.op("Cast", wide, dtype=INT8, to=3)
-    b.raised[result.name] = raised
+        result = b.op("Clip", result, b.const(quant_min, storage), b.const(quant_max, storage), dtype=storage)
     return result
 
 
@@ -110,9 +107,6 @@ def dequantize_per_tensor(
         real = b.op("Sub", b.cast(input, FLOAT32), _zero(b, zero_point, []), dtype=FLOAT32)
         return finish(b, b.op("Mul", real, factor, dtype=FLOAT32), target)
     step, zero = np.float32(_number(scale, "scale")), int(_number(zero_point, "zero point"))
-    raised = b.raised.get(input.name)
-    if raised is not None:
-        input, zero = raised, zero + 128
     limits = np.iinfo(input.dtype)
     if not limits.min <= zero <= limits.max:
         raise Declined("a zero point out of range")
