@@ -3,12 +3,13 @@
 data = pteron.migrate("model.pte", to="0.6.0")       # bytes; the file itself is never touched
 migrated = plan("model.pte", "0.6.0")                # the plan alone, with what cannot be done
 migrated.compare()                                   # original and result on generated inputs
+migrated.compare(inputs={"forward": [x, y]})         # or on inputs of one's own
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from pteron.compat.migrate import Migration, plan_migration
 from pteron.compat.targets import Runtime
-from pteron.errors import MigrationError, PteronError
+from pteron.errors import InputError, MethodNotFoundError, MigrationError, PteronError
 from pteron.format.bundled_program import BundledProgram, read_bundled_program, write_bundled_program
 from pteron.format.flat_tensor import TensorData, read_tensor_data, write_tensor_data
 from pteron.format.identify import FileKind, identify
@@ -43,10 +44,12 @@ class Comparison:
     """What running the original and the result said.
 
     ``problem`` says how they differ, or is empty; ``methods`` were run and compared, ``unrun`` could not be, with the
-    reason. ``exact`` is whether all outputs are the same bit for bit.
+    reason. ``given`` are those of the methods that ran on inputs of the caller's. ``exact`` is whether all outputs are
+    the same bit for bit.
     """
 
     methods: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     unrun: tuple[str, ...] = ()
     problem: str = ""
     exact: bool = True
@@ -91,15 +94,22 @@ class Migrated:
                 f"{plan.file}: no migration makes {plan.target} run it: {reasons[0].rstrip('.')}{more}", tuple(reasons)
             )
 
-    def compare(self, seed: int = 0) -> Comparison:
-        """Run the original and the result on the same generated inputs, on Pteron's reference engine."""
-        return _compare(self, seed)
+    def compare(self, seed: int = 0, inputs: Mapping[str, Sequence[Any]] | None = None) -> Comparison:
+        """Run the original and the result on the same inputs, on Pteron's reference engine.
 
-    def checked(self, seed: int = 0) -> Comparison:
+        ``inputs`` has those of methods by name, as for :meth:`pteron.Module.forward`; those of other methods are
+        generated from ``seed``. Raises ``MethodNotFoundError``, and ``InputError`` where the original refuses them.
+        """
+        return _compare(self, seed, inputs or {})
+
+    def checked(self, seed: int = 0, inputs: Mapping[str, Sequence[Any]] | None = None) -> Comparison:
         """Like :meth:`compare`; raises ``MigrationError`` where the result must not be used."""
-        comparison = self.compare(seed)
+        comparison = self.compare(seed, inputs)
         if comparison.problem:
-            raise MigrationError(f"{self.plan.file}: the rewritten file would not say the same: {comparison.problem}")
+            hint = "" if inputs else "; if generated inputs are not what the method is for, give some that are"
+            raise MigrationError(
+                f"{self.plan.file}: the rewritten file would not say the same: {comparison.problem}{hint}"
+            )
         if comparison.unrun and not self.plan.layout_only:
             raise MigrationError(
                 f"{self.plan.file}: the rewritten file could not be compared with the original: {comparison.unrun[0]}"
@@ -141,24 +151,31 @@ def migrate(
     data: Iterable[FileSource] = (),
     steps: Sequence[str] = (),
     produced_by: str | None = None,
+    inputs: Mapping[str, Sequence[Any]] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """The file rewritten so that the release runs it, checked against the original on the reference engine.
 
-    A file that runs there already comes back as it is. Arguments are those of :func:`plan`. Raises ``MigrationError``
-    with the reason where it cannot be done, and whatever reading the file raises.
+    A file that runs there already comes back as it is. ``inputs`` are those of :meth:`Migrated.compare`, the other ones
+    of :func:`plan`. Raises ``MigrationError`` with the reason where it cannot be done, and whatever reading the file
+    raises.
     """
     migrated = plan(source, to, data=data, steps=steps, produced_by=produced_by, limits=limits)
     migrated.require()
     if not migrated.plan.unchanged:
-        migrated.checked()
+        migrated.checked(inputs=inputs)
     return migrated.image
 
 
-def _compare(migrated: Migrated, seed: int) -> Comparison:
+def _compare(migrated: Migrated, seed: int, given: Mapping[str, Sequence[Any]]) -> Comparison:
     done = Comparison()
+    for name in given:
+        if name not in migrated.original.methods:
+            known = ", ".join(sorted(migrated.original.methods)) or "none"
+            raise MethodNotFoundError(f"{migrated.plan.file}: no method {name!r}; it has {known}")
     for name in migrated.original.methods:
-        outcome, inputs = _run_original(migrated, name, seed)
+        own = given.get(name)
+        outcome, inputs = _run_original(migrated, name, seed) if own is None else _run_given(migrated, name, own, seed)
         if isinstance(outcome, str):
             done = dataclasses.replace(done, unrun=(*done.unrun, f"method {name!r} does not run: {outcome}"))
             continue
@@ -171,6 +188,7 @@ def _compare(migrated: Migrated, seed: int) -> Comparison:
         done = dataclasses.replace(
             done,
             methods=(*done.methods, name),
+            given=done.given if own is None else (*done.given, name),
             exact=done.exact and exact,
             max_abs=max(done.max_abs, worst),
         )
@@ -191,6 +209,16 @@ def _run_original(migrated: Migrated, name: str, seed: int) -> tuple[Outcome, li
         outcome = _run(migrated.original, migrated.original_data, name, inputs, seed)
         if not isinstance(outcome, str):
             break
+    return outcome, inputs
+
+
+def _run_given(
+    migrated: Migrated, name: str, given: Sequence[Any], seed: int
+) -> tuple[list[list[Any]], list[list[Any]]]:
+    inputs = [list(given) for _ in range(CALLS)]
+    outcome = _run(migrated.original, migrated.original_data, name, inputs, seed)
+    if isinstance(outcome, str):
+        raise InputError(f"{migrated.plan.file}: method {name!r} does not run on the inputs given: {outcome}")
     return outcome, inputs
 
 

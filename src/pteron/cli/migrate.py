@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,11 @@ def migrate(
     data: Annotated[
         list[str] | None, typer.Option("--data", "-d", help="A .ptd that belongs to it; may be repeated.")
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", help="Compare outputs on these: in.npz, in0.npy in order, or name=in.npy."),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="The method that --input is for; forward, or the first.")] = None,
     step: Annotated[
         list[str] | None, typer.Option("--step", help="Take this step in any case; may be repeated.")
     ] = None,
@@ -43,23 +48,27 @@ def migrate(
     """Rewrite a file so that another release runs it.
 
     The plan is made of named steps (docs/migrate.md). The rewritten file is read back, verified, and run beside the
-    original on generated inputs before it is written; the original is never touched. Exit code 1: no step helps,
-    and the reasons are listed; nothing is written.
+    original before it is written, on generated inputs or those of --input; the original is never touched. Exit code
+    1: no step helps, and the reasons are listed; nothing is written.
 
     \b
     Examples:
       pteron migrate model.pte --to 0.5.0 --dry-run
       pteron migrate model.pte --to 1.5.1 -o new.pte
       pteron migrate model.pte --to 0.6.0 --data weights.ptd
+      pteron migrate model.pte --to 0.6.0 --input x.npz
     """
     if prove and dry_run:
         raise typer.BadParameter("a dry run writes nothing that could be run", param_hint="--prove")
+    if method is not None and not given:
+        raise typer.BadParameter("inputs are compared of all methods; give some with --input", param_hint="--method")
     from pteron.migration import plan
     from pteron.report.migration import migration_document, print_migration
 
     with Waiting(f"planning {file}"):
         migrated = plan(file, to, data=data or (), steps=step or (), produced_by=produced_by)
     changed = migrated.plan.possible and not migrated.plan.unchanged
+    inputs = _inputs(migrated, method, given or [])
     comparison: Comparison | None = None
     written: tuple[str | None, str | None] = (None, None)
     if changed:
@@ -67,10 +76,13 @@ def migrate(
         if not dry_run:
             _refuse_output(target, file, force)
         with Waiting("comparing outputs"):
-            comparison = migrated.checked(seed)
+            comparison = migrated.checked(seed, inputs)
         if not dry_run:
             written = _write(migrated, target, force)
-    proof = _prove(written, file if migrated.plan.possible else None, to, data or [], seed) if prove else None
+    tried = written[0] or (file if migrated.plan.possible else None)
+    proof: Evidence | None = None
+    if prove and tried is not None:
+        proof = _prove(tried, to, [written[1]] if written[1] is not None else data or [], seed, inputs)
     answer(migration_document(migrated, comparison, *written, proof), form, print_migration)
     if not migrated.plan.possible or (proof is not None and proof.outcome not in ("ok", "ran")):
         raise typer.Exit(exit_codes.NO)
@@ -82,18 +94,26 @@ def default_output(file: str, target: str) -> Path:
     return path.with_name(f"{path.stem}-{Path(target).stem if target.endswith('.toml') else target}{path.suffix}")
 
 
-def _prove(
-    written: tuple[str | None, str | None], original: str | None, to: str, data: list[str], seed: int
-) -> Evidence | None:
+def _inputs(migrated: Migrated, method: str | None, given: list[str]) -> dict[str, list[Any]]:
+    """The inputs given, by method; none where there are none. Raises ``InputError``, ``MethodNotFoundError``."""
+    if not given:
+        return {}
+    from pteron.cli.inputs import read_inputs
+    from pteron.prove.cases import chosen_methods
+    from pteron.prove.subject import default_method
+
+    name = method or default_method(migrated.original)
+    (chosen,) = chosen_methods(migrated.original, name)
+    return {name: [item.value for item in read_inputs(chosen, given, migrated.plan.file)]}
+
+
+def _prove(file: str, to: str, data: list[str], seed: int, inputs: dict[str, list[Any]]) -> Evidence:
     """What the real release did with the file that was written, or with the original that it runs as it is."""
-    file = written[0] or original
-    if file is None:
-        return None
     from pteron.prove import prove
 
-    given = [written[1]] if written[1] is not None else data
+    (method, values) = next(iter(inputs.items()), (None, None))
     with Waiting(f"running {file} on {to}"):
-        (evidence,) = prove(file, [to], data=given, seed=seed).values()
+        (evidence,) = prove(file, [to], data=data, seed=seed, method=method, inputs=values).values()
     return evidence
 
 

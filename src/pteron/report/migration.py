@@ -56,6 +56,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
         "methods": list(comparison.methods),
+        "given": list(comparison.given),
         "unrun": list(comparison.unrun),
         "exact": comparison.exact,
         "max_abs": comparison.max_abs,
@@ -100,8 +101,10 @@ def _print_proof(found: Document, out: Printer) -> None:
 def _print_comparison(compared: dict[str, Any] | None, out: Printer) -> None:
     if compared is None:
         return
-    if compared["methods"]:
-        said = "the same bit for bit" if compared["exact"] else f"the same within {compared['max_abs']:.3g}"
-        out.line(f"outputs on generated inputs: {said} ({', '.join(compared['methods'])})")
+    generated = [name for name in compared["methods"] if name not in compared["given"]]
+    said = "the same bit for bit" if compared["exact"] else f"the same within {compared['max_abs']:.3g}"
+    for methods, whose in ((compared["given"], "the inputs given"), (generated, "generated inputs")):
+        if methods:
+            out.line(f"outputs on {whose}: {said} ({', '.join(methods)})")
     for unrun in compared["unrun"]:
         out.line(f"not compared: {unrun}", 0, "yellow")
