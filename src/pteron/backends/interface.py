@@ -129,6 +129,15 @@ class BackendRegistry:
         self._import(backend_id)
         return self._backends.get(backend_id)
 
+    def is_own(self, backend_id: str) -> bool:
+        """Whether the backend of that id is Pteron's own; it need not be imported to tell."""
+        with self._lock:
+            module = BUILT_IN.get(backend_id, "")
+            known = self._backends.get(backend_id)
+            return bool(module) and (
+                self._built_in.get(backend_id) == module if known is None else type(known).__module__ == module
+            )
+
     def __iter__(self) -> Iterator[Backend]:
         self._load()
         for backend_id in tuple(self._built_in):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 import numpy as np
 
@@ -34,6 +34,34 @@ def read_source(source: FileSource) -> tuple[memoryview, str]:
     if not view.c_contiguous:
         raise FileAccessError("<bytes>: the buffer is not contiguous; give a contiguous copy")
     return view.toreadonly().cast("B"), "<bytes>"
+
+
+class FileIdentity(NamedTuple):
+    """What tells a file from others, and from what it was before it changed."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def identity_of(file: int | str, path: str) -> FileIdentity:
+    """The identity of a file by its descriptor or path, called ``path``; raises ``OSError``."""
+    stat = os.stat(file)
+    return FileIdentity(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def source_identity(source: object) -> FileIdentity | None:
+    """The identity of the file that a source is the path of; None for bytes, buffers and what cannot be seen."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    try:
+        path = os.path.abspath(os.fspath(source))
+        return identity_of(path, path)
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def memory_address(view: memoryview) -> int:

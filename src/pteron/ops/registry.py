@@ -126,6 +126,8 @@ class Registry:
         self._lock = threading.RLock()
         self._loaded = False
         self._loading = False
+        self.reduced = False
+        """Whether an operator was ever removed, so that its name may now be another's."""
 
     def add(self, operator: Operator) -> None:
         """Register; raises ValueError when the name is taken by another kernel."""
@@ -141,6 +143,7 @@ class Registry:
         with self._lock:
             del self._operators[name]
             self._functional = None
+            self.reduced = True
 
     def get(self, name: str) -> Operator | None:
         """The operator of that name (``aten::add.out``), or None."""

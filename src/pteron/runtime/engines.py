@@ -81,20 +81,22 @@ def load_method(
     if shared is not None:
         reason = "state is shared between methods"
     else:
-        from pteron.graph.lift import lift
-        from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes, unsigned
         from pteron.runtime.onnx_engine.cache import default_cache
+        from pteron.runtime.onnx_engine.recalled import recall
+        from pteron.runtime.onnx_engine.recipe import recipe_place
+
+        kept = default_cache() if cache else None
+        place = recipe_place(program, method, settings, kept)
+        recalled = recall(program, method, place, threads) if place is not None else None
+        if recalled is not None:
+            return recalled, ""
         from pteron.runtime.onnx_engine.method import OnnxMethod
 
         try:
-            expand = _expander(program, method, settings)
-            graph = lift(program, method.name, expand=expand, external=settings.external, operators=settings.operators)
+            graph = lifted(program, method, settings)
         except UnsupportedError as error:
             reason = str(error)
         else:
-            # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them.
-            run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
-            unsigned.run(graph)
             fast = OnnxMethod(
                 program,
                 method,
@@ -102,7 +104,8 @@ def load_method(
                 settings.operators,
                 seed=settings.seed,
                 threads=threads,
-                cache=default_cache() if cache else None,
+                cache=kept,
+                recipe=place,
             )
             return fast, ""
     return LoadedMethod(program, method, settings, shared), reason
@@ -114,7 +117,7 @@ def lifted(program: Program, method: Method, settings: Settings, shared: frozens
     Raises ``UnsupportedError`` where a graph cannot say what the method does, and what loading it raises.
     """
     from pteron.graph.lift import lift
-    from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes
+    from pteron.graph.passes import DEFAULT_PASSES, fold, run_passes, unsigned
 
     expand = _expander(program, method, settings)
     graph = lift(
@@ -122,6 +125,7 @@ def lifted(program: Program, method: Method, settings: Settings, shared: frozens
     )
     # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them.
     run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
+    unsigned.run(graph)
     return graph
 
 

@@ -37,18 +37,23 @@ from pteron.runtime.values import ValueTable
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
+    from pteron.format.source import FileIdentity
 
 Trace = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What loading a method needs beside the program."""
+    """What loading a method needs beside the program.
+
+    ``origin``: the file that the program was read from, as it was then; None where that is not known.
+    """
 
     external: Mapping[str, TensorEntry]
     operators: Registry = REGISTRY
     backends: BackendRegistry = BACKENDS
     seed: int | None = None
+    origin: FileIdentity | None = None
 
 
 class LoadedMethod:

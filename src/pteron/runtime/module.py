@@ -14,7 +14,7 @@ from pteron.format.flat_tensor import read_tensor_data
 from pteron.format.limits import DEFAULT_LIMITS, Limits
 from pteron.format.method import Method
 from pteron.format.program import Program
-from pteron.format.source import FileSource
+from pteron.format.source import FileSource, source_identity
 from pteron.ops import REGISTRY, Registry
 from pteron.runtime.engines import ENGINES, EngineName, RunnableMethod, check_engine, load_method, plan_of
 from pteron.runtime.memory import SharedBuffers, every_memory_id, shared_state_ids
@@ -143,11 +143,14 @@ def load(
     external weights that are missing or of another layout; what a method lacks (operators, backends) is raised when
     it is first used.
     """
+    origin = source_identity(source)
     program = source if isinstance(source, Program) else open_program(source, limits=limits, verify=verify)
+    if origin != source_identity(source):
+        origin = None  # replaced while it was opened: which one was it?
     external = _external_data(data)
     fault_free(program, external)
     _warn_of_extra(program, external)
-    settings = Settings(MappingProxyType(external), operators, backends, seed)
+    settings = Settings(MappingProxyType(external), operators, backends, seed, origin)
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, but must be one of {', '.join(ENGINES)}")
     return Module(

@@ -6,6 +6,9 @@ weights lie in, the versions, and the processor (optimised layouts are made for 
 renamed, so that a process that is killed, a full disk or a race leaves no half entry under a name that is looked up;
 one that does not match its seal is thrown away. Nothing here may fail a run: without a usable folder there is no cache.
 
+Beside the entries lie notes: small files that may be lost at any time. ``files`` has digests of files' contents by what
+tells a file from others, ``recipes`` (:mod:`.recipe`) has what leads from a program's file to an entry.
+
 ``PTERON_CACHE=0`` turns it off, ``PTERON_CACHE=<folder>`` puts it elsewhere, ``PTERON_CACHE_SIZE`` bounds its bytes.
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -23,12 +27,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pteron.runtime.onnx_engine.model import SegmentModel
+from pteron.format.source import FileIdentity, identity_of
 from pteron.version import __version__
+
+if TYPE_CHECKING:
+    from pteron.runtime.onnx_engine.model import SegmentModel
 
 FORMAT = "1"
 DEFAULT_BYTES = 1 << 30
@@ -37,6 +44,12 @@ DEFAULT_BYTES = 1 << 30
 MIN_NODES = 16
 # Folders of writers that never finished are removed when they are older, in seconds.
 STALE = 3600.0
+# How many notes of a kind are kept.
+MAX_NOTES = 4096
+# A file that changed so many seconds ago may change again without getting another time.
+SETTLED = 2.0
+
+_NOTES = ("files", "recipes")
 
 _BLOCK = 8192
 
@@ -105,7 +118,9 @@ class Cache:
                 if path.name.startswith("draft-"):
                     if time.time() - used > STALE:
                         shutil.rmtree(path, ignore_errors=True)
-                elif path.is_dir() and path.name != "files":
+                elif path.name in _NOTES:
+                    _thin(path)
+                elif path.is_dir():
                     entries.append((used, sum(p.stat().st_size for p in path.iterdir()), path))
             except OSError:
                 continue
@@ -123,29 +138,63 @@ class Cache:
         digest = hashlib.sha256(model.bytes)
         try:
             for path in model.files:
-                digest.update(self._content(path).encode())
+                digest.update((self.content(path) or "").encode())
         except OSError:
             return None
-        digest.update(repr((FORMAT, _versions(), _processor(), options)).encode())
+        digest.update(repr((surroundings(), options)).encode())
         return digest.hexdigest()[:40]
 
-    def _content(self, path: Path) -> str:
-        """The digest of a file's content, remembered under what tells the file from others and from what it was."""
-        stat = path.stat()
-        identity = (str(path), stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        note = self.folder / "files" / hashlib.sha256(repr(identity).encode()).hexdigest()[:40]
-        with contextlib.suppress(OSError, ValueError):
-            known = note.read_text(encoding="ascii")
-            if len(known) == 64:
-                return known
+    def content(self, path: Path, identity: FileIdentity | None = None) -> str | None:
+        """The digest of a file's content; None where the file is no longer the one of ``identity``.
+
+        It is noted under what tells the file from others and from what it was. Raises ``OSError``.
+        """
         with path.open("rb") as file:
+            found = identity_of(file.fileno(), str(path))
+            if identity is not None and found != identity:
+                return None
+            known = self.known_content(found)
+            if known is not None:
+                return known
             content = hashlib.file_digest(file, "sha256").hexdigest()
+        if time.time() - max(found.mtime_ns, found.ctime_ns) / 1e9 > SETTLED:
+            note, check = self._file_note(found, content)
+            self.write_note(note, f"{content} {check}".encode())
+        return content
+
+    def known_content(self, identity: FileIdentity) -> str | None:
+        """The digest of a file's content where it is noted."""
+        with contextlib.suppress(OSError, ValueError):
+            content, check = self._file_note(identity, "")[0].read_text(encoding="ascii").split()
+            # A damaged note must not give two files one digest.
+            if check == self._file_note(identity, content)[1]:
+                return content
+        return None
+
+    def _file_note(self, identity: FileIdentity, content: str) -> tuple[Path, str]:
+        """Where the note of a file is, and what it must say beside the content's digest."""
+        named = repr(tuple(identity)).encode()
+        check = hashlib.sha256(named + content.encode()).hexdigest()
+        return self.folder / "files" / hashlib.sha256(named).hexdigest()[:40], check
+
+    def write_note(self, note: Path, content: bytes) -> None:
+        """Write a note whole or not at all; nothing is said where it cannot be."""
+        draft = note.with_name(f"{note.name}-{os.getpid()}-{secrets.token_hex(4)}")
         with contextlib.suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = note.with_name(f"{note.name}-{os.getpid()}-{secrets.token_hex(4)}")
-            draft.write_text(content, encoding="ascii")
-            draft.replace(note)
-        return content
+            try:
+                draft.write_bytes(content)
+                draft.replace(note)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
+
+
+def _thin(folder: Path) -> None:
+    """Remove the oldest notes of a kind where there are too many."""
+    notes = sorted((path.stat().st_mtime, path) for path in folder.iterdir())
+    for _, path in notes[: max(len(notes) - MAX_NOTES, 0)]:
+        path.unlink(missing_ok=True)
 
 
 def checksum(path: Path) -> list[Any]:
@@ -160,20 +209,22 @@ def checksum(path: Path) -> list[Any]:
 
 
 @functools.cache
-def _versions() -> tuple[str, str]:
+def surroundings() -> tuple[str, ...]:
+    """What beside a program decides an entry: this format, the versions, the processor."""
     import onnxruntime
 
-    return __version__, onnxruntime.__version__
+    return FORMAT, __version__, onnxruntime.__version__, _processor()
 
 
-@functools.cache
 def _processor() -> str:
     """What tells processors apart whose instruction sets, and so whose layouts, differ."""
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    machine = platform.machine()
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as lines:
+        # Cores of x86 are alike; reading them all takes long where there are many.
+        found = itertools.takewhile(str.strip, lines) if machine in ("x86_64", "i686") else lines
         wanted = ("model name", "flags", "Features", "CPU part")
-        return repr(sorted({line for line in lines if line.startswith(wanted)}))
-    return f"{platform.machine()} {platform.processor()}"
+        return repr(sorted({line.strip() for line in found if line.startswith(wanted)}))
+    return f"{machine} {platform.processor()}"
 
 
 def default_cache() -> Cache | None:

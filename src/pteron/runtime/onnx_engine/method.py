@@ -9,17 +9,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pteron.errors import ExecutionError
-from pteron.format.method import Method, ValueInfo
+from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.graph.evaluate import initial_state
 from pteron.graph.ir import Block, Branch, Graph, Jump, Operand, Return, Value
 from pteron.ops.promotion import Array
 from pteron.ops.registry import Registry
-from pteron.runtime import signature
-from pteron.runtime.onnx_engine.block import Engine, PreparedBlock, prepare
+from pteron.runtime.onnx_engine.arguments import Arguments
+from pteron.runtime.onnx_engine.block import Engine, PreparedBlock, prepare, threads_for
 from pteron.runtime.onnx_engine.cache import Cache
+from pteron.runtime.onnx_engine.direct import Direct, direct_call
 from pteron.runtime.onnx_engine.plan import MethodPlan
-from pteron.runtime.onnx_engine.session import run_error
+from pteron.runtime.onnx_engine.recipe import NodeOrigin, Recipe, RecipePlace
 from pteron.runtime.onnx_engine.steps import BoundStep, Env, SessionStep
 
 Trace = Callable[[str, float], None]
@@ -44,17 +45,19 @@ class OnnxMethod:
         seed: int | None = None,
         threads: int | None = None,
         cache: Cache | None = None,
+        recipe: RecipePlace | None = None,
     ) -> None:
         self.program = program
         self.method = method
         self.graph = graph
         where = f"{program.file}, method {method.name!r}"
         self._engine = Engine(graph, operators, np.random.default_rng(seed), where, threads, cache)
-        self._infos = [info for info in method.inputs if info.kind == "tensor"]
+        self._arguments = Arguments(program.file, method, where)
+        self._recipe = recipe
         self._lock = threading.RLock()
         self._prepared: dict[str, PreparedBlock] = {}
         self._base: Env | None = None
-        self._direct: Callable[[Sequence[Any]], list[Any]] | None = None
+        self._direct: Direct | None = None
         self._state: list[Any] = []
         self._slots = [self._engine.slot(value) for value in graph.inputs]
 
@@ -72,7 +75,7 @@ class OnnxMethod:
         if self._direct is not None and trace is None:
             return self._direct(inputs)
         with self._lock:
-            arrays = self._arrays(inputs)
+            arrays = self._arguments.arrays(inputs)
             if self._base is None:
                 self._prepare()
             assert self._base is not None
@@ -115,80 +118,38 @@ class OnnxMethod:
         self._base = base
         self._direct = self._shortcut()
 
-    def _shortcut(self) -> Callable[[Sequence[Any]], list[Any]] | None:
-        """A method that is one session between the caller's arrays and the results: run without more ado."""
+    def _shortcut(self) -> Direct | None:
+        """The one session that the method may be, without more ado; its recipe is kept."""
         graph = self.graph
         steps = self._prepared[graph.entry.name].steps
         end = graph.entry.terminator
         if len(graph.blocks) > 1 or graph.states or len(steps) != 1 or not isinstance(end, Return):
             return None
         step = steps[0][0]
-        if type(step) is not SessionStep or len(self._infos) != len(self.method.inputs):
+        if type(step) is not SessionStep or len(self._arguments.tensors) != len(self.method.inputs):
             return None
         results = [value for _, value in step.model.outputs]
         if len(end.values) != len(results) or any(a is not b for a, b in zip(end.values, results, strict=True)):
             return None
         if any(turn for *_, turn in step._inputs) or any(turn for _, turn in step._outputs):
             return None
-        names = {slot: name for name, slot, _ in step._inputs}
-        wanted = [(names.get(slot), info) for slot, info in zip(self._slots, self._infos, strict=True)]
-        checks = [
-            (name, info.scalar_type.dtype, info.shape, info.dynamic)
-            for name, info in wanted
-            if info.scalar_type is not None
-        ]
-        run, given, slow, model, where = step._run, step._names, self._arrays, step.model, self._engine.where
-        count = len(checks)
-        all_names = [name for name, *_ in checks]
+        by_slot = {slot: name for name, slot, _ in step._inputs}
+        names = [by_slot.get(slot) for slot in self._slots]
+        if self._recipe is not None:
+            self._keep(self._recipe, step, names)
+        return direct_call(step.session, self._arguments, names, step._names, step.model.labels, self._engine.where)
 
-        def direct(inputs: Sequence[Any]) -> list[Any]:
-            feeds = {}
-            if len(inputs) == count:
-                for array, (name, dtype, shape, dynamic) in zip(inputs, checks):  # noqa: B905 - compared above
-                    if type(array) is not np.ndarray or array.dtype != dtype or array.shape != shape or dynamic:
-                        break
-                    if name is not None:
-                        feeds[name] = array
-                else:
-                    try:
-                        outputs: list[Any] = run(given, feeds, None)
-                        return outputs
-                    except Exception as error:
-                        raise run_error(error, model, where) from error
-            feeds = {n: array for n, array in zip(all_names, slow(inputs), strict=True) if n is not None}
-            try:
-                outputs = run(given, feeds, None)
-            except Exception as error:
-                raise run_error(error, model, where) from error
-            return outputs
-
-        return direct
+    def _keep(self, place: RecipePlace, step: SessionStep, names: list[str | None]) -> None:
+        """Keep the recipe, where the model has an entry in the cache to open it from."""
+        model, block = step.model, self.graph.entry
+        entry = place.cache.key(model)
+        if entry is None:
+            return
+        nodes = tuple(NodeOrigin(node.op, node.source) for node in model.labels.values())
+        parallel = threads_for(block.nodes, None) is None
+        place.keep(Recipe(entry, tuple(names), tuple(step._names), nodes, block.name, parallel, model.prepack))
 
     # --- running
-
-    def _arrays(self, inputs: Sequence[Any]) -> list[Array]:
-        """The tensor inputs, checked against the signature, dense in the order of their dimensions."""
-        signature.check_count(self.program.file, self.method, inputs)
-        arrays = []
-        for position, (info, given) in enumerate(zip(self.method.inputs, inputs, strict=True)):
-            if info.kind == "tensor":
-                arrays.append(self._array(info, given, position))
-            else:
-                signature.check_scalar(info, given, self._place(info, position))
-        return arrays
-
-    def _place(self, info: ValueInfo, position: int) -> str:
-        return f"{self._engine.where}, input {position} ({info.name})"
-
-    def _array(self, info: ValueInfo, given: Any, position: int) -> Array:
-        if type(given) is np.ndarray and info.scalar_type is not None and given.dtype == info.scalar_type.dtype:
-            array: Array = given
-            if array.shape == info.shape and array.flags.c_contiguous:
-                return array
-        else:
-            array = signature.tensor_input(info, given, self._place(info, position))
-        signature.check_shape(info, array.shape, self._place(info, position))
-        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
     def _run(self, env: Env, arrays: list[Array], trace: Trace | None) -> list[Any]:
         block, left = self.graph.entry, self.program.limits.max_instructions

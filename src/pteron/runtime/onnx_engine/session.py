@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pteron.errors import ExecutionError
-from pteron.ops.promotion import BFLOAT16
 from pteron.runtime.onnx_engine.availability import runtime
 from pteron.runtime.onnx_engine.cache import Cache
-from pteron.runtime.onnx_engine.model import SegmentModel
+from pteron.runtime.onnx_engine.errors import message_of
 
-_NODE = re.compile(r"(?:with name|Name:)\s*'?(?:\w+/)?(n\d+)")
+if TYPE_CHECKING:
+    from pteron.runtime.onnx_engine.model import SegmentModel
 
 
 class Unsupported(Exception):  # noqa: N818 - the engine goes on without
@@ -36,10 +36,8 @@ def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | Non
         return _open(model, _options(model, threads))
     known = cache.find(key)
     if known is not None:
-        options = _options(model, threads, mapped=False)
-        options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            return runtime().InferenceSession(str(known), options, providers=["CPUExecutionProvider"])
+            return open_optimised(known, threads=threads, prepack=model.prepack)
         except Exception:  # gone since it was found, or not for this machine after all
             return _open(model, _options(model, threads))
     try:
@@ -58,9 +56,8 @@ def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | Non
 
 def refusal(model: SegmentModel) -> Unsupported | None:
     """Why ONNX Runtime does not open the model, or None; nothing is optimised or packed for that."""
-    options = _options(model, 1)
+    options = _options(replace(model, prepack=False), 1)
     options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         _open(model, options)
     except Unsupported as refused:
@@ -68,20 +65,31 @@ def refusal(model: SegmentModel) -> Unsupported | None:
     return None
 
 
-def _options(model: SegmentModel, threads: int | None, *, mapped: bool = True) -> Any:
-    """Options of a session; ``mapped`` also tells it where the weights are."""
-    ort = runtime()
-    options = ort.SessionOptions()
+def open_optimised(path: Path, *, threads: int | None, prepack: bool) -> Any:
+    """A session of an optimised model as it is; raises what ONNX Runtime does."""
+    options = _plain_options(threads, prepack)
+    options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    return runtime().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _plain_options(threads: int | None, prepack: bool) -> Any:
+    options = runtime().SessionOptions()
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if not model.prepack:
+    if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    if mapped and model.folder:
+    return options
+
+
+def _options(model: SegmentModel, threads: int | None) -> Any:
+    """Options of a session that is also told where the weights are."""
+    options = _plain_options(threads, model.prepack)
+    if model.folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", model.folder)
-    if mapped and model.in_memory:
-        _give(ort, options, model.in_memory)
+    if model.in_memory:
+        _give(runtime(), options, model.in_memory)
     return options
 
 
@@ -89,13 +97,14 @@ def _open(model: SegmentModel, options: Any) -> Any:
     try:
         return runtime().InferenceSession(model.bytes, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        message = " ".join(str(error).split())
-        found = _NODE.search(message)
-        raise Unsupported(found[1] if found else "", message.removeprefix("[ONNXRuntimeError] : ")) from error
+        message, label = message_of(error)
+        raise Unsupported(label, message) from error
 
 
 def _give(ort: Any, options: Any, arrays: Mapping[str, Any]) -> None:
     """Hand weights over that lie in memory; ONNX Runtime copies them."""
+    from pteron.ops.promotion import BFLOAT16
+
     names, values = [], []
     for name, data in arrays.items():
         dense = np.ascontiguousarray(data).reshape(data.shape)
@@ -106,13 +115,3 @@ def _give(ort: Any, options: Any, arrays: Mapping[str, Any]) -> None:
         names.append(name)
         values.append(value)
     options.add_external_initializers(names, values)
-
-
-def run_error(error: Exception, model: SegmentModel, where: str) -> ExecutionError:
-    """What ONNX Runtime reports of a run, with the instruction that it happened in."""
-    message = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
-    found = _NODE.search(message)
-    node = model.labels.get(found[1]) if found else None
-    if node is not None:
-        where = f"{where}, {node.source or 'a node'} ({node.op})"
-    return ExecutionError(f"{where}: {message}")

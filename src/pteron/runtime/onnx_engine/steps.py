@@ -18,8 +18,8 @@ from pteron.graph.ir import Node, Operand, TensorType, Value
 from pteron.ops.invoke import default_value
 from pteron.ops.promotion import BFLOAT16, FLOAT32, Array
 from pteron.ops.registry import Operator
+from pteron.runtime.onnx_engine.errors import run_error
 from pteron.runtime.onnx_engine.model import SegmentModel
-from pteron.runtime.onnx_engine.session import run_error
 
 Env = list[Any]
 Step = Callable[[Env], None]
@@ -63,7 +63,7 @@ class SessionStep:
         try:
             results = self._run(self._names, feeds, None)
         except Exception as error:
-            raise run_error(error, self.model, self._where) from error
+            raise run_error(error, self.model.labels, self._where) from error
         for (slot, turn), result in zip(self._outputs, results, strict=True):
             env[slot] = result if turn is None else turn(result)
 
@@ -132,7 +132,7 @@ class BoundStep(SessionStep):
         try:
             self.session._sess.run_with_iobinding(inner, None)
         except Exception as error:
-            raise run_error(error, self.model, self._where) from error
+            raise run_error(error, self.model.labels, self._where) from error
         # Outputs come in the order in which they were first bound.
         for (_, slot, turn), value in zip(self._fresh, inner.get_outputs(), strict=False):
             result = value.numpy()
