@@ -150,6 +150,8 @@ OTHERS: list[tuple[Call, dict[str, list[str]]]] = [
     (call("executorch_prim::et_copy_index.tensor", tensor(1, 3), tensor(3), ONE), {}),
     (call("aten::convolution.out", *[ONE] * 6, TRUE, ONE), {"convolution.transposed": ["0.2.1", "0.3.0"]}),
     (call("aten::convolution.out", *[ONE] * 6, FALSE, ONE), {}),
+    (call("aten::linear.out", tensor(2, 4), tensor(3, 4), tensor(3)), {"linear.bias": ["0.5.0", "0.6.0"]}),
+    (call("aten::linear.out", tensor(2, 4), tensor(3, 4), schema.Null()), {}),
     (call("aten::topk.values", tensor(3)), {"topk.python": ["0.4.0", "0.5.0", "0.6.0", "0.7.0"]}),
     (
         call("quantized_decomposed::dequantize_per_channel.out", tensor(2, dtype="CHAR"), tensor(2)),

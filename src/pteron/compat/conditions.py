@@ -120,6 +120,12 @@ def negative_member(call: Call, parameters: Mapping[str, Any]) -> bool:
     return any(number < 0 for number in call.ints(parameters["index"]))
 
 
+def argument_is_given(call: Call, parameters: Mapping[str, Any]) -> bool:
+    """The optional argument ``index`` is there."""
+    value = call.arguments[parameters["index"]] if parameters["index"] < len(call.arguments) else None
+    return value is not None and not isinstance(value, schema.Null)
+
+
 def rank_zero(call: Call, parameters: Mapping[str, Any]) -> bool:
     """The tensor argument ``index`` has no dimensions."""
     tensor = call.tensor(parameters["index"])
@@ -259,6 +265,7 @@ CALL_CONDITIONS: Mapping[str, CallCondition] = {
         always,
         any_dtype,
         argument_dtype,
+        argument_is_given,
         argument_is_true,
         copies_other_dtype,
         dim_orders_differ,

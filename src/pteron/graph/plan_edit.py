@@ -32,6 +32,8 @@ class PlanEdit:
         self._chains: list[schema.Chain] = list(plan.chains or ())
         self._numbers = {operator.qualified_name: index for index, operator in reversed([*enumerate(self.operators)])}
         self._known: dict[str, int] = {}
+        self.computed = _computed(plan)
+        """Indices of numbers that are inputs, or that an instruction of the plan may write."""
 
     def val(self, index: int) -> schema.KernelTypes | None:
         """The content of a value; None for an index out of range."""
@@ -124,6 +126,21 @@ class PlanEdit:
             chains=tuple(chains),
             non_const_buffer_sizes=tuple(self.buffer_sizes),
         )
+
+
+def _computed(plan: ExecutionPlan) -> frozenset[int]:
+    """Numbers that are not constants: inputs, what is moved to, and what stands where calls list their result."""
+    found = set(plan.inputs or ())
+    for chain in plan.chains or ():
+        for instruction in chain.instructions or ():
+            match instruction.instr_args:
+                case KernelCall(args=args) if args:
+                    found.add(args[-1])
+                case schema.MoveCall(move_to=index):
+                    found.add(index)
+    values = plan.values or ()
+    numbers = (schema.Int, schema.Double, schema.Bool)
+    return frozenset(index for index in found if 0 <= index < len(values) and isinstance(values[index].val, numbers))
 
 
 def _with_destinations(instructions: list[Instruction], starts: list[int]) -> list[Instruction]:

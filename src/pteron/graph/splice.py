@@ -33,8 +33,10 @@ class Piece:
     def read(self, index: int) -> Operand:
         """The plan's value: a graph value for a tensor, a Python constant or a list of these for anything else.
 
-        Raises ``UnsupportedError`` for a number that the program computes.
+        Raises ``UnsupportedError`` for a number that the program computes or is given.
         """
+        if index in self.edit.computed:
+            raise UnsupportedError(f"{self.place}: value {index} is a number that is known at run time only")
         match self.edit.val(index):
             case schema.Tensor() as tensor:
                 return self._tensor(index, tensor)

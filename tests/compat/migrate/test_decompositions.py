@@ -31,6 +31,7 @@ def integers(high: int, *shape: int) -> Any:
 
 
 SPECIAL = np.array([-np.inf, -1.5, -0.0, 0.0, 2.0, np.inf, np.nan], np.float32)
+MASK = RNG.integers(0, 2, (3, 4)).astype(bool)
 GRID = RNG.uniform(-1.3, 1.3, (2, 3, 4, 2)).astype(np.float32)
 
 CASES: list[tuple[str, dict[str, Any]]] = [
@@ -76,6 +77,65 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("aten::gather", {"self": floats(3, 4, 5), "dim": 1, "index": integers(4, 2, 6, 5)}),
     ("aten::scatter.src", {"self": floats(3, 4), "dim": 1, "index": np.array([[3, 1], [0, 2]]), "src": floats(3, 3)}),
     ("aten::scatter.value", {"self": floats(3, 4), "dim": -1, "index": np.array([[3], [0], [2]]), "value": 2.5}),
+    ("aten::_conj_physical", {"self": floats(2, 3)}),
+    ("aten::add.Scalar", {"self": integers(9, 4), "other": 2.5, "alpha": 2}),
+    ("aten::cumsum", {"self": np.array(3.5, np.float32), "dim": 0}),
+    (
+        "aten::max_pool2d_with_indices_backward",
+        {
+            "grad_output": floats(2, 3, 2, 2),
+            "self": floats(2, 3, 4, 4),
+            "kernel_size": [2, 2],
+            "stride": [2, 2],
+            "padding": [0, 0],
+            "dilation": [1, 1],
+            "ceil_mode": False,
+            "indices": integers(17, 2, 3, 2, 2) - 1,
+        },
+    ),
+    ("aten::masked_scatter", {"self": floats(3, 4), "mask": MASK, "source": floats(13)}),
+    ("aten::masked_scatter", {"self": floats(4), "mask": MASK, "source": floats(4, 3)}),
+    ("aten::masked_select", {"self": floats(3, 4), "mask": MASK}),
+    ("aten::masked_select", {"self": integers(9, 4), "mask": MASK}),
+    ("aten::constant_pad_nd", {"self": floats(3, 4), "pad": [1, -2], "value": 2.5}),
+    ("aten::constant_pad_nd", {"self": floats(2, 3, 4), "pad": [-1, -1, 2, -1], "value": 0}),
+    *(
+        (
+            "aten::convolution",
+            {
+                "input": floats(2, 4, *size),
+                "weight": floats(4, 3, *window),
+                "bias": floats(3 * groups) if bias else None,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "transposed": True,
+                "output_padding": more,
+                "groups": groups,
+            },
+        )
+        for size, window, stride, padding, dilation, more, groups, bias in (
+            ((5, 6), (3, 2), [2, 3], [1, 0], [1, 2], [1, 0], 2, True),
+            ((5, 6), (3, 3), [1, 1], [3, 2], [1, 1], [0, 0], 1, False),
+            ((7,), (2,), [4], [0], [1], [3], 1, True),
+            ((7,), (2,), [4], [0], [1], [0], 4, True),
+        )
+    ),
+    *(
+        (
+            "quantized_decomposed::embedding_4bit" + (".dtype" if dtype else ""),
+            {
+                "weight": integers(256, 6, 4).astype(np.uint8),
+                "weight_scales": floats(*scales).astype(np.float16 if dtype else np.float32),
+                "weight_zero_points": floats(*scales) if zeros else None,
+                "weight_quant_min": -8,
+                "weight_quant_max": 7,
+                "indices": integers(6, 2, 3),
+                **dtype,
+            },
+        )
+        for scales, zeros, dtype in (((6,), False, {}), ((6, 2), True, {}), ((6, 4), False, {"dtype": 6}))
+    ),
     *(
         (
             "aten::grid_sampler_2d",
@@ -128,8 +188,11 @@ def decomposed(name: str, arguments: dict[str, Any]) -> list[Any]:
     accepted = inspect.signature(function).parameters
     if "op" in accepted:
         operands["op"] = name
+    if "result" in accepted:
+        operands["result"] = ScalarType.FLOAT
     if "dtype" in accepted:
         operands.setdefault("dtype", None)
+    operands = {key: operand for key, operand in operands.items() if key in accepted}
     results = function(Expression(Builder(graph, graph.entry), "here"), **operands)
     graph.entry.terminator = Return(list(results))
     return evaluate(graph, inputs)[0]
@@ -142,6 +205,8 @@ def test_against_the_kernel(name: str, arguments: dict[str, Any]) -> None:
     dtype = next(value.dtype for value in arguments.values() if isinstance(value, np.ndarray))
     if name.startswith("quantized"):
         dtype = np.dtype(np.int8 if "::quantize" in name else np.float32)
+    if name == "aten::add.Scalar":
+        dtype = np.dtype(np.float32)
     expected = call(operator, dict(arguments), out_dtype=dtype)
     found = decomposed(name, arguments)
     assert len(found) == len(expected)
@@ -159,6 +224,10 @@ def test_against_the_kernel(name: str, arguments: dict[str, Any]) -> None:
     [
         ("aten::linalg_vector_norm", {"self": floats(3), "ord": 3}, "order 3"),
         ("aten::topk", {"self": integers(9, 5), "k": 2}, "floating point"),
+        ("aten::_conj_physical", {"self": floats(3).astype(np.complex64)}, "complex"),
+        ("aten::cumsum", {"self": floats(3), "dim": 0}, "along a dimension"),
+        ("aten::constant_pad_nd", {"self": floats(3), "pad": [1, 1]}, "padding"),
+        ("aten::constant_pad_nd", {"self": floats(3), "pad": [-2, -1]}, "crops everything"),
         ("aten::native_dropout", {"input": floats(3), "p": 0.5, "train": True}, "random"),
         (
             "aten::grid_sampler_2d",

@@ -141,14 +141,14 @@ def bucketize(
     e: Expression, self: Value, boundaries: Value, out_int32: bool = False, right: bool = False
 ) -> list[Value]:
     e.static(self, boundaries)
-    column = e.view(self, [*shape(self), 1])
+    # Optimized comparisons of 0.5 and 0.6 do not broadcast.
+    sizes = (*shape(self), *shape(boundaries))
+    column, row = e.expand(e.view(self, [*shape(self), 1]), sizes), e.expand(boundaries, sizes)
     # How many boundaries lie below; NaN is above all, so the others are counted and taken away.
-    above = e.compare("aten::lt" if right else "aten::le", column, boundaries)
+    above = e.compare("aten::lt" if right else "aten::le", column, row)
     below = e.unary("aten::logical_not", above, ScalarType.BOOL)
-    result = ScalarType.INT if out_int32 else ScalarType.LONG
-    operands: dict[str, Any] = {"self": e.to(below, ScalarType.LONG), "dim": [-1], "keepdim": False, "dtype": None}
-    count = e.call("aten::sum.dim_IntList", operands, shape(self), ScalarType.LONG)
-    return [e.to(count, result)]
+    count = e.total(e.to(below, ScalarType.LONG), -1)
+    return [e.to(count, ScalarType.INT if out_int32 else ScalarType.LONG)]
 
 
 @decomposition("aten::sort")
@@ -192,6 +192,32 @@ def topk(e: Expression, self: Value, k: int, dim: int = -1, largest: bool = True
             struck = e.compare("aten::eq", positions, index)
             left = e.where(struck, out, left)
     return [e.cat(values, axis), e.cat(indices, axis)]
+
+
+@decomposition("aten::_conj_physical")
+def conj_physical(e: Expression, self: Value) -> list[Value]:
+    if self.tensor_type.dtype.kind == "c":
+        raise e.refuse("complex conjugation has no decomposition")
+    return [e.call("aten::clone", {"self": self}, shape(self))]
+
+
+@decomposition("aten::add.Scalar")
+def add_scalar(
+    e: Expression, self: Value, other: float | int | bool, alpha: float | int = 1, *, result: ScalarType
+) -> list[Value]:
+    """The tensor converted to the result's type first, as kernels that do not convert take it."""
+    if self.tensor_type.scalar_type == result:
+        raise e.refuse("a sum that keeps its element type has no decomposition")
+    number = other * alpha
+    return [e.add(e.to(self, result), int(number) if result.dtype.kind in INTEGERS else float(number))]
+
+
+@decomposition("aten::cumsum")
+def cumsum(e: Expression, self: Value, *, result: ScalarType) -> list[Value]:
+    """Of a tensor without dimensions: the one element."""
+    if shape(self):
+        raise e.refuse("cumsum along a dimension has no decomposition")
+    return [e.call("aten::clone", {"self": e.to(self, result)}, ())]
 
 
 @decomposition("aten::native_dropout")

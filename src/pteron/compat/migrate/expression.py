@@ -72,6 +72,10 @@ class Expression:
     def clamp(self, x: Value, low: float | None, high: float | None) -> Value:
         return self.call("aten::clamp", {"self": x, "min": low, "max": high}, shape(x))
 
+    def limited(self, x: Value, low: int) -> Value:
+        """Integers, none of them below ``low``."""
+        return self.call("aten::clamp", {"self": x, "min": low, "max": None}, shape(x))
+
     def to(self, x: Value, dtype: ScalarType) -> Value:
         """The elements converted."""
         if x.tensor_type.scalar_type == dtype:
@@ -88,6 +92,25 @@ class Expression:
         sizes = list(shape(parts[0]))
         sizes[dim] = sum(shape(part)[dim] for part in parts)
         return self.call("aten::cat", {"tensors": list(parts), "dim": dim}, sizes)
+
+    def expand(self, x: Value, sizes: Sequence[int]) -> Value:
+        """The elements repeated along dimensions of size 1, and along new ones in front."""
+        if shape(x) == tuple(sizes):
+            return x
+        return self.call("aten::expand_copy", {"self": x, "size": list(sizes)}, sizes)
+
+    def total(self, x: Value, dim: int) -> Value:
+        """The sum along one dimension, which goes away; int64 for integers and bools."""
+        axis = dim % len(shape(x))
+        result = ScalarType.LONG if x.tensor_type.dtype.kind in "biu" else None
+        operands: dict[str, Operand] = {"self": x, "dim": [dim], "keepdim": False, "dtype": None}
+        sizes = [size for d, size in enumerate(shape(x)) if d != axis]
+        return self.call("aten::sum.dim_IntList", operands, sizes, result)
+
+    def put(self, flat: Value, places: Value, values: Value, *, accumulate: bool = False) -> Value:
+        """A vector with other elements at some places, or with something added to them."""
+        operands: dict[str, Operand] = {"self": flat, "indices": [places], "values": values, "accumulate": accumulate}
+        return self.call("aten::index_put", operands, shape(flat))
 
     def take(self, x: Value, dim: int, indices: NDArray[Any]) -> Value:
         """Rows of a dimension, by constant indices."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pteron.compat.fault_search import fault_uses
-from pteron.compat.migrate import resampling
+from pteron.compat.migrate import placing, resampling
 from pteron.compat.migrate.decompositions import DECOMPOSITIONS
 from pteron.compat.migrate.expression import Expression
 from pteron.compat.migrate.step import Rewritten, Subject, step
@@ -31,7 +31,7 @@ RENAMED = {
 }
 """Names that exporters wrote for what runtimes call otherwise, with the same arguments."""
 _SOLVES = ("PT-OP-001", "PT-OP-002", "PT-OP-004", "PT-OP-008", "PT-OP-009")
-TABLES = (resampling,)
+TABLES = (placing, resampling)
 """Modules that add to the table of decompositions."""
 
 
@@ -125,6 +125,8 @@ def decompose(piece: Piece, call: KernelCall) -> Mapping[int, Value] | None:
             outs += list(val.items or ()) if isinstance(val, schema.TensorList) else [index]
     if "op" in accepted:
         operands["op"] = operator.functional.qualified_name
+    if "result" in accepted:
+        operands["result"] = piece.type(outs[0]).scalar_type
     if "dtype" in accepted and "dtype" not in operands:
         operands["dtype"] = piece.type(outs[0]).scalar_type
     expression = Expression(piece.builder, f"{piece.place}: {operator.name}")

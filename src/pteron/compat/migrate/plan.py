@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pteron.compat.case import Case, examine
 from pteron.compat.judge import fact_reasons, judge
-from pteron.compat.migrate import delegates, dim_order, external, layout, operators, payload
+from pteron.compat.migrate import complex_numbers, delegates, dim_order, external, layout, memory, operators, payload
 from pteron.compat.migrate.step import STEPS, Step, Subject
 from pteron.compat.profile import Profile
 from pteron.compat.targets import Runtime, Target, targets
@@ -18,7 +18,7 @@ from pteron.format.flat_tensor import PtdLayout, TensorData
 from pteron.format.program import Program, read_program
 from pteron.format.write import Layout, write_program
 
-MODULES = (layout, external, dim_order, payload, delegates, operators)
+MODULES = (layout, external, dim_order, payload, delegates, operators, memory, complex_numbers)
 """Where the steps are."""
 
 
@@ -93,6 +93,9 @@ def plan_migration(
             raise UnsupportedError(f"{name!r} is no step; there are {', '.join(STEPS)}")
         work.take(STEPS[name], ())
     work.solve()
+    if work.applied:
+        # No reason of the judge's: what exporters forgot up to 0.3 fails on every release, or on none.
+        work.take(STEPS[memory.FORGOTTEN], ())
     after = judge(work.case, target.profile, runtime=target.release) if work.applied else before
     return Migration(
         program.file,
