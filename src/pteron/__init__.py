@@ -25,6 +25,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "open": ("pteron.runtime.opening", "open_program"),
     "load": ("pteron.runtime.module", "load"),
     "verify": ("pteron.runtime.opening", "verify"),
+    "to_onnx": ("pteron.runtime.onnx_export.convert", "to_onnx"),
     # rewriting
     "migrate": ("pteron.migration", "migrate"),
     # the guarantee
@@ -46,6 +47,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "LoadedMethod": ("pteron.runtime.method", "LoadedMethod"),
     "Method": ("pteron.format.method", "Method"),
     "Module": ("pteron.runtime.module", "Module"),
+    "OnnxModel": ("pteron.runtime.onnx_export.convert", "OnnxModel"),
     "ProducedBy": ("pteron.compat.dating", "ProducedBy"),
     "Profile": ("pteron.compat.profile", "Profile"),
     "Program": ("pteron.format.program", "Program"),
@@ -148,5 +150,6 @@ if TYPE_CHECKING:
     from pteron.prove import prove
     from pteron.runtime.method import LoadedMethod
     from pteron.runtime.module import Module, load
+    from pteron.runtime.onnx_export.convert import OnnxModel, to_onnx
     from pteron.runtime.opening import open_program as open
     from pteron.runtime.opening import verify

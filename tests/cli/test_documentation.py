@@ -14,7 +14,7 @@ import corpus_files
 from pteron.cli import exit_codes
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
-FREE_KEYS = {"operators", "totals", "details", "verdicts"}
+FREE_KEYS = {"operators", "opsets", "totals", "details", "verdicts"}
 """Fields whose keys are names from the file, or listed as values."""
 
 
@@ -71,6 +71,7 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
         ["check", add, "cut.pte", "--runtime", "1.5.1", "--calendar"],
         ["requires", corpus("1.5.1", "xnnpack_mlp.pte")],
         ["date", add],
+        ["to-onnx", corpus("1.5.1", "kv_cache.pte")],
         ["explain", "--list"],
         ["runtimes", "list"],
     ):
@@ -79,7 +80,7 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
 
 def test_every_command_and_option(pteron: Callable[..., Any]) -> None:
     judging = ("check", "requires", "date", "stamp", "lock", "profile", "prove")
-    for command in ("show", "verify", "run", "explain", *judging):
+    for command in ("show", "verify", "run", "to-onnx", "explain", *judging):
         assert f"## {command}\n\n    pteron {command} " in PAGE
         for option in re.findall(r"(?<![\w-])--[a-z]+", pteron(command, "--help").out):
             assert option in PAGE, option

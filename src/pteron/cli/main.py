@@ -26,6 +26,7 @@ from pteron.cli.run import run
 from pteron.cli.runtimes import app as runtimes
 from pteron.cli.show import show
 from pteron.cli.stamp import stamp
+from pteron.cli.to_onnx import to_onnx
 from pteron.cli.verify import verify
 from pteron.errors import PteronError
 from pteron.report.words import escape
@@ -55,6 +56,7 @@ app.command(short_help="Write down what models require, for check --lock.")(lock
 app.command(short_help="Describe a build of a runtime in a file.")(profile)
 app.command(short_help="Write into a file who made it.")(stamp)
 app.command(short_help="Run a method on inputs, or a .bpte's own test cases.")(run)
+app.command("to-onnx", short_help="Write a method as one ONNX model.")(to_onnx)
 app.command(short_help="What is inside a file, and where every byte goes.")(show)
 app.command(short_help="Check files against the rules of the format.")(verify)
 app.command(short_help="Rewrite a file so that another release runs it.")(migrate)
@@ -85,7 +87,8 @@ def pteron(
     pteron requires model.pte             what it needs of a runtime
     pteron show model.pte                 what is inside, where every byte goes
     pteron verify models/                 does it follow the rules of the format
-    pteron run model.pte --input x.npy    run it on the reference engine
+    pteron run model.pte --input x.npy    run it
+    pteron to-onnx model.pte              write it as an ONNX model
     pteron migrate model.pte --to 0.5.0   rewrite it so that another release runs it
     pteron diff old.pte new.pte           what changed, and does it break anything
     pteron explain 0x12                   what an ExecuTorch error code means

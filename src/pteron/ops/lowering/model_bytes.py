@@ -40,7 +40,7 @@ ELEMENT_TYPES: dict[DType, int] = {
     np.dtype(ml_dtypes.int4): 22,
 }
 
-Attribute: TypeAlias = Union[  # noqa: UP007 - recursive
+Attribute: TypeAlias = Union[
     int, float, str, Sequence[int], Sequence[float], Array, "GraphRecord"
 ]
 
