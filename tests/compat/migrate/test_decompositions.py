@@ -97,6 +97,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("aten::masked_scatter", {"self": floats(4), "mask": MASK, "source": floats(4, 3)}),
     ("aten::masked_select", {"self": floats(3, 4), "mask": MASK}),
     ("aten::masked_select", {"self": integers(9, 4), "mask": MASK}),
+    ("aten::repeat_interleave.Tensor", {"repeats": np.array([2, 0, 3, 1]), "output_size": 6}),
+    ("aten::repeat_interleave.Tensor", {"repeats": np.array([0, 4], np.int32), "output_size": 4}),
     ("aten::constant_pad_nd", {"self": floats(3, 4), "pad": [1, -2], "value": 2.5}),
     ("aten::constant_pad_nd", {"self": floats(2, 3, 4), "pad": [-1, -1, 2, -1], "value": 0}),
     *(
@@ -225,6 +227,7 @@ def test_against_the_kernel(name: str, arguments: dict[str, Any]) -> None:
         ("aten::linalg_vector_norm", {"self": floats(3), "ord": 3}, "order 3"),
         ("aten::topk", {"self": integers(9, 5), "k": 2}, "floating point"),
         ("aten::_conj_physical", {"self": floats(3).astype(np.complex64)}, "complex"),
+        ("aten::repeat_interleave.Tensor", {"repeats": integers(9, 3), "output_size": None}, "size of the result"),
         ("aten::cumsum", {"self": floats(3), "dim": 0}, "along a dimension"),
         ("aten::constant_pad_nd", {"self": floats(3), "pad": [1, 1]}, "padding"),
         ("aten::constant_pad_nd", {"self": floats(3), "pad": [-2, -1]}, "crops everything"),

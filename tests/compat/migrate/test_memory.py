@@ -1,17 +1,14 @@
-"""Tensors without memory or of fixed size where a runtime needs other ones, and complex intermediates."""
+"""Tensors without memory or of fixed size where a runtime needs other ones."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 import corpus_files
-import pteron
-from program_edits import edited, program
+from program_edits import program
 from pteron.compat.migrate.memory import without_memory
 from pteron.format import schema
 from pteron.format.program import read_program
-from pteron.format.write import write_program
 from pteron.migration import plan
 
 
@@ -58,20 +55,3 @@ def test_what_callers_bring_or_files_hold_is_not_forgotten() -> None:
     for name in ("0.2.1/mlp_cfg_no_io_alloc.pte", "0.3.0/no_io_alloc_dynamic.pte", "1.5.1/nonzero_unbounded.pte"):
         for method in program(name).root.execution_plan or ():
             assert without_memory(method) == []
-
-
-@pytest.mark.parametrize("target", ["0.2.1", "1.0.1", "1.5.1"])
-def test_complex_numbers_between_real_ones(target: str) -> None:
-    found, image = steps("1.5.1/ops/view_as_real_copy.0.pte", target)
-    assert found == ["complex-as-pairs"]
-    real, imaginary = np.arange(4, dtype=np.float32).reshape(2, 2), -np.ones((2, 2), np.float32)
-    (result,) = pteron.load(image).forward(real, imaginary)
-    np.testing.assert_array_equal(result, np.stack([real, imaginary], -1))
-
-
-def test_complex_results_stay_complex() -> None:
-    base = program("1.5.1/ops/view_as_real_copy.0.pte")
-    outputs = edited(base, {"plan.outputs": (2,)})
-    migrated = plan(write_program(outputs), "1.5.1")
-    assert not migrated.plan.possible
-    assert not migrated.plan.applied

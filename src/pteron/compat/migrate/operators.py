@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pteron.compat.fault_search import fault_uses
@@ -19,7 +20,7 @@ from pteron.format import schema
 from pteron.format.program import Program
 from pteron.format.schema import InstructionArguments, KernelCall
 from pteron.graph.constant_pool import ConstantPool
-from pteron.graph.ir import Value
+from pteron.graph.ir import Operand, Value
 from pteron.graph.plan_edit import PlanEdit
 from pteron.graph.splice import Piece, splice
 from pteron.ops.registry import REGISTRY
@@ -104,36 +105,60 @@ def decompose(piece: Piece, call: KernelCall) -> Mapping[int, Value] | None:
 
     Raises ``UnsupportedError`` where the decomposition does not cover the call.
     """
-    operator = REGISTRY.get(piece.edit.name(call))
-    args = call.args or ()
-    if operator is None:
+    name = piece.edit.name(call)
+    operator = REGISTRY.get(name)
+    function = DECOMPOSITIONS.get(operator.functional.qualified_name) if operator is not None else None
+    if function is None:
         return None
-    function = DECOMPOSITIONS.get(operator.functional.qualified_name)
-    called = operator.schema_for(len(args))
-    if function is None or called is None:
-        return None
-    functional = {argument.name for argument in operator.functional.arguments}
     accepted = inspect.signature(function).parameters
-    operands: dict[str, Any] = {}
-    outs: list[int] = []
-    for argument, index in zip(called.arguments, args, strict=False):
-        if argument.name in functional:
-            if argument.name in accepted:
-                operands[argument.name] = piece.read(index)
-        else:
-            val = piece.edit.val(index)
-            outs += list(val.items or ()) if isinstance(val, schema.TensorList) else [index]
+    read = called_with(piece, call, accepted)
+    if read is None:
+        return None
+    operands: dict[str, Any] = dict(read.operands)
+    outs = read.outs
     if "op" in accepted:
-        operands["op"] = operator.functional.qualified_name
+        operands["op"] = read.op
     if "result" in accepted:
         operands["result"] = piece.type(outs[0]).scalar_type
     if "dtype" in accepted and "dtype" not in operands:
         operands["dtype"] = piece.type(outs[0]).scalar_type
-    expression = Expression(piece.builder, f"{piece.place}: {operator.name}")
+    expression = Expression(piece.builder, f"{piece.place}: {name}")
     results = function(expression, **operands)
     for index, value in zip(outs, results, strict=True):
         if not piece.type(index).dynamic and piece.type(index).shape != value.tensor_type.shape:
             raise UnsupportedError(
-                f"{piece.place}: {operator.name} gives {value.tensor_type}, the program says {piece.type(index)}"
+                f"{piece.place}: {name} gives {value.tensor_type}, the program says {piece.type(index)}"
             )
     return dict(zip(outs, results, strict=True))
+
+
+@dataclass(frozen=True)
+class Called:
+    """A call as the functional operator ``op`` has it: operands by name, and the plan's tensors that take results."""
+
+    op: str
+    operands: Mapping[str, Operand]
+    outs: tuple[int, ...]
+
+
+def called_with(piece: Piece, call: KernelCall, names: Container[str] | None = None) -> Called | None:
+    """The call's arguments, or those of some names; None for an operator or an argument list that is not known.
+
+    Raises ``UnsupportedError`` for an argument that is known at run time only.
+    """
+    operator = REGISTRY.get(piece.edit.name(call))
+    args = call.args or ()
+    called = operator.schema_for(len(args)) if operator is not None else None
+    if operator is None or called is None:
+        return None
+    functional = {argument.name for argument in operator.functional.arguments}
+    operands: dict[str, Operand] = {}
+    outs: list[int] = []
+    for argument, index in zip(called.arguments, args, strict=False):
+        if argument.name in functional:
+            if names is None or argument.name in names:
+                operands[argument.name] = piece.read(index)
+        else:
+            val = piece.edit.val(index)
+            outs += list(val.items or ()) if isinstance(val, schema.TensorList) else [index]
+    return Called(operator.functional.qualified_name, operands, tuple(outs))

@@ -176,3 +176,18 @@ def embedding_4bit(
     real = e.view(e.mul(numbers, of_rows(weight_scales)), [*shape(indices), columns])
     wanted = weight_scales.tensor_type.scalar_type if dtype is None else ScalarType(dtype)
     return [e.to(e.to(real, weight_scales.tensor_type.scalar_type), wanted)]
+
+
+@decomposition("aten::repeat_interleave.Tensor")
+def repeat_interleave(e: Expression, repeats: Value, output_size: int | None = None) -> list[Value]:
+    """For each place of the result, how many of the elements end before it."""
+    e.static(repeats)
+    if not output_size or not shape(repeats)[0]:
+        raise e.refuse("repeat_interleave without a size of the result has no decomposition")
+    wide = (output_size, shape(repeats)[0])
+    ends = e.call(
+        "aten::cumsum", {"self": repeats, "dim": 0, "dtype": int(ScalarType.LONG)}, shape(repeats), ScalarType.LONG
+    )
+    places = e.constant(np.arange(output_size).reshape(-1, 1))
+    over = e.compare("aten::le", e.expand(ends, wide), e.expand(places, wide))
+    return [e.to(e.total(e.to(over, ScalarType.LONG), -1), repeats.tensor_type.scalar_type)]

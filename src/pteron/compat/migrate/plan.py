@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from pteron.compat.case import Case, examine
 from pteron.compat.judge import fact_reasons, judge
-from pteron.compat.migrate import complex_numbers, delegates, dim_order, external, layout, memory, operators, payload
+from pteron.compat.migrate import (
+    complex_numbers,
+    delegates,
+    dim_order,
+    external,
+    layout,
+    memory,
+    operators,
+    payload,
+    wider,
+)
 from pteron.compat.migrate.step import STEPS, Step, Subject
 from pteron.compat.profile import Profile
 from pteron.compat.targets import Runtime, Target, targets
@@ -18,7 +28,7 @@ from pteron.format.flat_tensor import PtdLayout, TensorData
 from pteron.format.program import Program, read_program
 from pteron.format.write import Layout, write_program
 
-MODULES = (layout, external, dim_order, payload, delegates, operators, memory, complex_numbers)
+MODULES = (layout, external, dim_order, payload, delegates, operators, wider, memory, complex_numbers)
 """Where the steps are."""
 
 
