@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from pteron.cli.main import main
+from pteron.cli.interruption import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

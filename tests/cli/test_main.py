@@ -96,7 +96,7 @@ def test_exit_code_of_each_error(error: PteronError, code: int) -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "sentence"),
     [
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "pteron: interrupted\n"),
         (MemoryError(), 1, "pteron: there is not enough memory\n"),
         (ZeroDivisionError("oh"), 3, "pteron: internal error, ZeroDivisionError: oh; please report it"),
     ],

@@ -24,6 +24,8 @@ BUG = 3
 COMPATIBLE = 4
 """`diff` found changes, and none of them breaks anything."""
 INTERRUPTED = 130
+TERMINATED = 143
+"""Ended by SIGTERM. These two are 128 and the signal's number, as shells have it."""
 BROKEN_PIPE = 141
 """Whoever read the output stopped reading (128 + SIGPIPE, as shells have it)."""
 

@@ -17,6 +17,7 @@ from pteron.cli.check import check
 from pteron.cli.date import date
 from pteron.cli.diff import diff
 from pteron.cli.explain import explain
+from pteron.cli.interruption import Interrupted, raising
 from pteron.cli.lock import lock
 from pteron.cli.migrate import migrate
 from pteron.cli.profile import profile
@@ -108,16 +109,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with warnings.catch_warnings():
+        with raising(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             given = None if arguments is None else list(arguments)
             code = app(args=given, prog_name="pteron", obj=session, standalone_mode=False)
         sys.stdout.flush()
+        if code == exit_codes.INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            return _say("interrupted", code)
         return int(code or exit_codes.FINE)
     except BaseException as error:
-        if session.debug and not isinstance(error, SystemExit):
+        if session.debug and not isinstance(error, SystemExit | Interrupted):
             raise
         return _end(error)
 
@@ -129,8 +132,10 @@ def _end(error: BaseException) -> int:
     match error:
         case PteronError():
             return _say(str(error), exit_codes.exit_code(error))
+        case Interrupted():
+            return _say(str(error), error.code)
         case typer.Abort() | KeyboardInterrupt():
-            return exit_codes.INTERRUPTED
+            return _say("interrupted", exit_codes.INTERRUPTED)
         case BrokenPipeError():
             # What is still buffered would raise again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pteron.cli import exit_codes
+from pteron.cli.interruption import Interrupted
 from pteron.cli.options import Format, FormatOption, answer
 from pteron.cli.progress import Waiting
 from pteron.errors import FileAccessError
@@ -82,7 +83,11 @@ def migrate(
     tried = written[0] or (file if migrated.plan.possible else None)
     proof: Evidence | None = None
     if prove and tried is not None:
-        proof = _prove(tried, to, [written[1]] if written[1] is not None else data or [], seed, inputs)
+        try:
+            proof = _prove(tried, to, [written[1]] if written[1] is not None else data or [], seed, inputs)
+        except Interrupted as interrupted:
+            interrupted.note = f" before {to} was asked" + (f"; {written[0]} is written" if written[0] else "")
+            raise
     answer(migration_document(migrated, comparison, *written, proof), form, print_migration)
     if not migrated.plan.possible or (proof is not None and proof.outcome not in ("ok", "ran")):
         raise typer.Exit(exit_codes.NO)
@@ -125,13 +130,12 @@ def _refuse_output(target: Path, file: str, force: bool) -> None:
 
 
 def _write(migrated: Migrated, target: Path, force: bool) -> tuple[str, str | None]:
-    from pteron.format.save import save_parts
+    from pteron.format.save import save_files
 
     data_target = target.with_suffix(".ptd")
     image = migrated.data_image
-    if image is not None:
-        if data_target.exists() and not force:
-            raise FileAccessError(f"{data_target}: exists already; give another --output, or --force to overwrite it")
-        save_parts(data_target, [image])
-    save_parts(target, [migrated.image])
+    if image is not None and data_target.exists() and not force:
+        raise FileAccessError(f"{data_target}: exists already; give another --output, or --force to overwrite it")
+    files = {target: [migrated.image]} if image is None else {data_target: [image], target: [migrated.image]}
+    save_files(files)
     return str(target), str(data_target) if image is not None else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pteron.cli import exit_codes
+from pteron.cli.interruption import Interrupted
 from pteron.cli.options import Format, answer
 from pteron.cli.progress import Waiting
 from pteron.cli.runtimes import announce, download_progress
@@ -160,9 +161,9 @@ def _run(
             announce(f"{journal.path}: going on with a job that was interrupted, {before} of {len(cells)} are done")
         try:
             records = _work(cells, jobs, journal)
-        except KeyboardInterrupt:
+        except Interrupted as interrupted:
             done = len(journal.records)
-            announce(f"interrupted with {done} of {len(cells)} done; the same command goes on from there")
+            interrupted.note = f" with {done} of {len(cells)} done; the same command goes on from there"
             raise
         write_evidence(Path(output), records)
         journal.discard()

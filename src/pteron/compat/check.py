@@ -15,10 +15,11 @@ from packaging.version import Version
 from pteron.compat.case import Case, examine
 from pteron.compat.dating import ProducedBy
 from pteron.compat.evidence_files import NOTHING, EvidenceFiles, EvidenceSource, Found, collect, content_of
+from pteron.compat.facts import releases
 from pteron.compat.judge import judge
 from pteron.compat.judge_evidence import about_build, with_evidence
 from pteron.compat.opening import open_program
-from pteron.compat.profile import Profile, profile_for, releases
+from pteron.compat.profile import Profile, profile_for
 from pteron.compat.requirements import Requirements
 from pteron.compat.targets import Runtime, Target, targets
 from pteron.compat.verdict import Reason, Status, Verdict

@@ -14,8 +14,9 @@ from typing import Any
 from packaging.version import Version
 
 from pteron.compat.check import CheckResult
+from pteron.compat.facts import releases
 from pteron.compat.features import Feature
-from pteron.compat.profile import profile_for, releases
+from pteron.compat.profile import profile_for
 from pteron.compat.requirements import Requirements
 from pteron.compat.rules import RULES, Rule
 from pteron.compat.verdict import Status

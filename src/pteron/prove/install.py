@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from pteron.prove.environments import (
 from pteron.prove.installers import Installer, Resolved, installer, last_words, start
 from pteron.prove.process import kill_group, need_posix
 from pteron.prove.runtimes import wheel_runtime
+from pteron.prove.scratch import scratch_folder, sweep
 
 _SPARE = 200 << 20
 _LOOK_SECONDS = 0.5
@@ -72,6 +72,7 @@ def install(
     ``announce`` gets a sentence before each step. Raises ``UnsupportedError`` where one cannot be installed.
     """
     need_posix()
+    sweep()
     with changing(lambda: announce("another installation is under way; waiting for it")):
         tool = installer()
         done = [_install(recipe(release), tool, announce, progress, only_plan) for release in releases]
@@ -93,12 +94,12 @@ def _install(
         announce(f"executorch {recipe.release} is installed already")
         return place
     with running(place, alone=True):
-        with tempfile.TemporaryDirectory(prefix="pteron-install-") as scratch:
-            plan = _planned(recipe, tool, place.folder, Path(scratch))
+        with scratch_folder() as scratch:
+            plan = _planned(recipe, tool, place.folder, scratch)
             announce(str(plan))
             if only_plan:
                 return place
-            _download(plan, tool, place.folder, Path(scratch), progress)
+            _download(plan, tool, place.folder, scratch, progress)
         used = _tried(place, plan)
         place.finish(used.python, plan.packages)
     return place

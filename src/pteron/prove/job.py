@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from pteron.compat.evidence import Evidence, Outcome, RuntimeUsed
@@ -18,6 +15,7 @@ from pteron.prove.environments import Environment, running
 from pteron.prove.exchange import Reply, Work
 from pteron.prove.journal import Journal, key_of
 from pteron.prove.runtimes import CommandRuntime, Runtime, WorkerRuntime, reference_runtime, wheel_runtime
+from pteron.prove.scratch import sweep
 from pteron.prove.subject import Options, Source, Subject, make_subject, sha256_of
 from pteron.prove.verdict import options_record, prove_cell
 
@@ -206,11 +204,3 @@ def _subject(shared: _Shared, cell: Cell, reference: Runtime) -> Subject:
         if key not in shared.subjects:
             shared.subjects[key] = make_subject(cell.source, cell.options, reference)
         return shared.subjects[key]
-
-
-def sweep() -> None:
-    """Remove folders that processes of Pteron left in the temporary folder when they were killed."""
-    for folder in Path(tempfile.gettempdir()).glob("pteron-prove-*-*"):
-        owner = folder.name.split("-")[2]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(folder, ignore_errors=True)

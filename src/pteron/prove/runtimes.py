@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
-import shutil
 import signal
-import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +14,7 @@ from pteron.compat.evidence import Package, RuntimeUsed
 from pteron.errors import FileAccessError, ProfileError
 from pteron.prove.exchange import AnswerError, Reply, Work, read_reply, write_request
 from pteron.prove.process import Answering, clean_environment, own_python
+from pteron.prove.scratch import scratch_folder
 from pteron.prove.worker import NO_MEMORY
 
 START_SECONDS = 300.0
@@ -49,12 +46,15 @@ class WorkerRuntime:
         self._process: Answering | None = None
         self._problem: Reply | None = None
         self._number = 0
+        self._stopped = False
 
     def start(self) -> Reply | None:
         """Start the worker; the reply says why it does not start, None is fine."""
         if self._process is not None or self._problem is not None:
             return self._problem
         self._process = process = Answering(self._command, clean_environment())
+        if self._stopped:  # while it was being started
+            process.kill()
         ready = process.ask(None, START_SECONDS)
         if ready is not None and ready.get("ready") is True:
             self.used = replace(
@@ -77,7 +77,7 @@ class WorkerRuntime:
         if problem is not None or self._process is None:
             return problem or Reply("no_answer", "the worker is gone")
         self._number += 1
-        with _folder() as folder:
+        with scratch_folder() as folder:
             request = write_request(work, folder, self._number)
             answer = self._process.ask(request, work.timeout + GRACE_SECONDS)
             if answer is not None:
@@ -88,6 +88,7 @@ class WorkerRuntime:
         return reply
 
     def interrupt(self) -> None:
+        self._stopped = True
         process = self._process
         if process is not None:
             process.kill()
@@ -118,9 +119,10 @@ class CommandRuntime:
         self.used = used
         self._command = tuple(command)
         self._process: Answering | None = None
+        self._stopped = False
 
     def run(self, work: Work) -> Reply:
-        with _folder() as folder:
+        with scratch_folder() as folder:
             request = write_request(work, folder, 1)
             try:
                 process = Answering(self._command, memory=work.memory)
@@ -128,6 +130,8 @@ class CommandRuntime:
                 text = f"{shlex.join(self._command)} cannot be started ({error.strerror})"
                 return Reply("not_installable", text)
             self._process = process
+            if self._stopped:  # while it was being started
+                process.kill()
             with process:
                 answer = process.ask(request, work.timeout)
                 if answer is not None:
@@ -135,6 +139,7 @@ class CommandRuntime:
                 return _without_answer(process, work)
 
     def interrupt(self) -> None:
+        self._stopped = True
         if self._process is not None:
             self._process.kill()
 
@@ -161,15 +166,6 @@ def _read(answer: dict[str, Any], folder: Path, process: Answering) -> Reply:
         return read_reply(answer, folder)
     except AnswerError as error:
         return Reply("no_answer", f"the answer does not follow the contract: {error}", log=tuple(process.log()))
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"pteron-prove-{os.getpid()}-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def command_of(path: Path) -> tuple[str, ...]:
