@@ -268,7 +268,10 @@ class Builder:
         if list(order) == list(range(x.rank)):
             return x
         shape = tuple(x.shape[d] for d in order)
-        return self.op("Transpose", x, dtype=x.dtype, shape=shape, dynamic=x.dynamic, perm=list(order))
+        result = self.op("Transpose", x, dtype=x.dtype, shape=shape, dynamic=x.dynamic, perm=list(order))
+        if x.data is not None:
+            result.data = x.data.transpose(list(order))
+        return result
 
     def expand(self, x: Ref, sizes: Sequence[Size], spec: Spec) -> Ref:
         """``x`` broadcast to ``sizes``."""
@@ -321,6 +324,11 @@ class Builder:
         """The content of a constant, by name."""
         ref = self._known.get(name)
         return None if ref is None else ref.data
+
+    def static_shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a result, input or constant by name, where it is known and does not change."""
+        ref = self._known.get(name)
+        return None if ref is None or ref.dynamic else ref.shape
 
     def _typed(self, ref: Ref, spec: Spec) -> Ref:
         ref = self.cast(ref, spec.dtype)

@@ -31,7 +31,7 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Integers:
+class Integers:
     """An operand as it was before it was dequantized, by names of the model."""
 
     name: str
@@ -64,14 +64,45 @@ def quantized(b: Builder, x: Ref, to: Affine) -> Ref | None:
 
 
 def _conv(b: Builder, node: NodeRecord, to: Affine) -> Ref | None:
-    x, weight = _integers(b, node.inputs[0]), _integers(b, node.inputs[1])
-    if x is None or weight is None or not _is_input(x) or not _is_weight(weight, axis=0):
+    x, weight = integers(b, node.inputs[0]), integers(b, node.inputs[1])
+    if x is None or weight is None or not _is_input(x) or not is_weight(weight, axis=0):
         return None
     bias = _bias(b, node.inputs[2:], x, weight)
     if bias is None:
         return None
     names = [x.name, x.scale, x.zero, weight.name, weight.scale, weight.zero]
-    return b.op("QLinearConv", *_refs(names), to.scale, to.zero, *bias, dtype=to.zero.dtype, **_attributes(node))
+    return b.op("QLinearConv", *by_name(names), to.scale, to.zero, *bias, dtype=to.zero.dtype, **_attributes(node))
+
+
+def _conv_transpose(b: Builder, node: NodeRecord, to: Affine) -> Ref | None:
+    """A transposed convolution whose windows do not overlap: one of kernel 1, whose channels then go side by side."""
+    given = _attributes(node)
+    kernel = given["kernel_shape"]
+    plain = not any(given["pads"]) and not any(given["output_padding"]) and set(given["dilations"]) == {1}
+    if len(kernel) != 2 or kernel[0] != kernel[1] or kernel != given["strides"] or not plain or given["group"] != 1:
+        return None
+    x, weight = integers(b, node.inputs[0]), integers(b, node.inputs[1])
+    if x is None or weight is None or not _is_input(x) or not is_weight(weight, axis=1):
+        return None
+    bias = _bias(b, node.inputs[2:], x, weight)
+    data, size = b.content(weight.name), b.static_shape(x.name)
+    summand = b.content(bias[0].name) if bias else None
+    if bias is None or data is None or size is None or (bias and summand is None):
+        return None
+    side, (batch, _, high, wide), out = kernel[0], size, data.shape[1]
+    # From (in, out, side, side) to (side * side * out, in, 1, 1).
+    rows = np.ascontiguousarray(data.transpose(2, 3, 1, 0)).reshape(-1, data.shape[0], 1, 1)
+    scales, zeros = (p if p.size == 1 else np.tile(p, side * side) for p in (weight.scales, weight.zeros))
+    tiled = [] if summand is None else [b.const(np.tile(summand, side * side))]
+    # Channels last, where what belongs side by side lies together; the outer permutations meet those of neighbours.
+    last = b.op("Transpose", *by_name([x.name]), dtype=_UINT8, perm=[0, 2, 3, 1])
+    operands = [last, *by_name([x.scale, x.zero]), b.const(rows), b.const(scales), b.const(zeros), to.scale, to.zero]
+    attributes: dict[str, Any] = {"kernel_shape": [1, 1], "channels_last": 1}
+    y = b.op("QLinearConv", *operands, *tiled, dtype=_UINT8, domain=MICROSOFT, **attributes)
+    split = b.op("Reshape", y, b.ints([batch, high, wide, side, side * out]), dtype=_UINT8)
+    woven = b.op("Transpose", split, dtype=_UINT8, perm=[0, 1, 3, 2, 4])
+    whole = b.op("Reshape", woven, b.ints([batch, side * high, side * wide, out]), dtype=_UINT8)
+    return b.op("Transpose", whole, dtype=_UINT8, perm=[0, 3, 1, 2])
 
 
 def _gemm(b: Builder, node: NodeRecord, to: Affine) -> Ref | None:
@@ -79,22 +110,22 @@ def _gemm(b: Builder, node: NodeRecord, to: Affine) -> Ref | None:
     given = node.attributes
     if given.get("alpha", 1.0) != 1.0 or given.get("beta", 1.0) != 1.0 or given.get("transA", 0):
         return None
-    x, weight = _integers(b, node.inputs[0], through_reshape=True), _integers(b, node.inputs[1])
+    x, weight = integers(b, node.inputs[0], through_reshape=True), integers(b, node.inputs[1])
     turned = int(bool(given.get("transB", 0)))
-    if x is None or weight is None or not _is_input(x) or not _is_weight(weight, axis=0 if turned else 1):
+    if x is None or weight is None or not _is_input(x) or not is_weight(weight, axis=0 if turned else 1):
         return None
     bias = _bias(b, node.inputs[2:], x, weight)
     if bias is None:
         return None
     flat = _as_matrix(b, node.inputs[0], x)
-    given_refs = [flat, *_refs([x.scale, x.zero, weight.name, weight.scale, weight.zero])]
+    given_refs = [flat, *by_name([x.scale, x.zero, weight.name, weight.scale, weight.zero])]
     last: list[Ref | None] = [*bias] if bias else [None]
     return b.op(
         "QGemm", *given_refs, *last, to.scale, to.zero, dtype=to.zero.dtype, domain=MICROSOFT, alpha=1.0, transB=turned
     )
 
 
-def _as_matrix(b: Builder, name: str, x: _Integers) -> Ref:
+def _as_matrix(b: Builder, name: str, x: Integers) -> Ref:
     """The integers in the shape that the float factor has."""
     reshape = b.maker(name)
     if reshape is None or reshape.op_type != "Reshape":
@@ -104,20 +135,26 @@ def _as_matrix(b: Builder, name: str, x: _Integers) -> Ref:
 
 def _pair(op_type: str) -> _Rule:
     def rule(b: Builder, node: NodeRecord, to: Affine) -> Ref | None:
-        left, right = (_unsigned(b, _integers(b, name)) for name in node.inputs)
+        left, right = (_unsigned(b, integers(b, name)) for name in node.inputs)
         if left is None or right is None or not left.per_tensor or not right.per_tensor:
             return None
         names = [left.name, left.scale, left.zero, right.name, right.scale, right.zero]
-        return b.op(op_type, *_refs(names), to.scale, to.zero, dtype=_UINT8, domain=MICROSOFT)
+        return b.op(op_type, *by_name(names), to.scale, to.zero, dtype=_UINT8, domain=MICROSOFT)
 
     return rule
 
 
-_RULES: dict[str, _Rule] = {"Conv": _conv, "Gemm": _gemm, "Add": _pair("QLinearAdd"), "Mul": _pair("QLinearMul")}
+_RULES: dict[str, _Rule] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "Gemm": _gemm,
+    "Add": _pair("QLinearAdd"),
+    "Mul": _pair("QLinearMul"),
+}
 
 
-def _integers(b: Builder, name: str, *, through_reshape: bool = False) -> _Integers | None:
-    """The integers that an operand was dequantized from."""
+def integers(b: Builder, name: str, *, through_reshape: bool = False) -> Integers | None:
+    """The integers that an operand was dequantized from, by scales that are constants."""
     node = b.maker(name)
     if through_reshape and node is not None and node.op_type == "Reshape":
         node = b.maker(node.inputs[0])
@@ -131,10 +168,10 @@ def _integers(b: Builder, name: str, *, through_reshape: bool = False) -> _Integ
     zeros = b.content(zero) if zero else np.zeros(scales.shape, _INT8)
     if zeros is None:
         return None
-    return _Integers(source, scale, zero or b.const(zeros).name, scales, zeros, axis)
+    return Integers(source, scale, zero or b.const(zeros).name, scales, zeros, axis)
 
 
-def _unsigned(b: Builder, x: _Integers | None) -> _Integers | None:
+def _unsigned(b: Builder, x: Integers | None) -> Integers | None:
     """The operand as uint8; a constant of int8 is raised by 128."""
     if x is None or x.zeros.dtype == _UINT8:
         return x
@@ -143,18 +180,18 @@ def _unsigned(b: Builder, x: _Integers | None) -> _Integers | None:
         return None
     raised = b.const(data.view(_UINT8) ^ np.uint8(128))
     zeros = x.zeros.view(_UINT8) ^ np.uint8(128)
-    return _Integers(raised.name, x.scale, b.const(zeros).name, x.scales, zeros, x.axis)
+    return Integers(raised.name, x.scale, b.const(zeros).name, x.scales, zeros, x.axis)
 
 
-def _is_input(x: _Integers) -> bool:
+def _is_input(x: Integers) -> bool:
     return x.per_tensor and x.zeros.dtype == _UINT8
 
 
-def _is_weight(weight: _Integers, axis: int) -> bool:
+def is_weight(weight: Integers, axis: int) -> bool:
     return weight.zeros.dtype in (_INT8, _UINT8) and (weight.per_tensor or weight.axis == axis)
 
 
-def _bias(b: Builder, names: list[str], x: _Integers, weight: _Integers) -> list[Ref] | None:
+def _bias(b: Builder, names: list[str], x: Integers, weight: Integers) -> list[Ref] | None:
     """The integers of the bias, none where there is no bias; None where its scale is not that of the products."""
     if not any(names):
         return []
@@ -165,13 +202,13 @@ def _bias(b: Builder, names: list[str], x: _Integers, weight: _Integers) -> list
     products = x.scales.reshape(()) * weight.scales.reshape(-1)
     if scales is None or not np.allclose(scales.reshape(-1), products, rtol=1e-5, atol=0):
         return None
-    return _refs([node.inputs[0]])
+    return by_name([node.inputs[0]])
 
 
 def _attributes(node: NodeRecord) -> dict[str, Any]:
     return dict(node.attributes)
 
 
-def _refs(names: list[str]) -> list[Ref]:
+def by_name(names: list[str]) -> list[Ref]:
     """Values of the model by name alone, as operands."""
     return [Ref(name, _UINT8) for name in names]

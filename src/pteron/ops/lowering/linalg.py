@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import finish, operands, work_dtype
 from pteron.ops.lowering.model_bytes import MICROSOFT
+from pteron.ops.lowering.quantized_linear import integer_linear
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT32, FLOAT64, DType
 
@@ -146,6 +147,9 @@ def linear(b: Builder, input: Ref, weight: Ref, bias: Ref | None) -> Ref:
     added = None if bias is None else operands(b, bias, dtype=input.dtype)[0]
     if added is not None and added.rank > 1:
         raise Declined("a bias that is no vector")
+    quantized = integer_linear(b, x, y, added)
+    if quantized is not None:
+        return finish(b, quantized, input.dtype)
     flat = x if input.rank == 2 else b.op("Reshape", x, b.ints([-1, weight.shape[1]]), dtype=x.dtype)
     result = b.op("Gemm", flat, y, added, dtype=x.dtype, transB=1)
     if input.rank != 2:

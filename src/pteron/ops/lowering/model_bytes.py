@@ -40,9 +40,7 @@ ELEMENT_TYPES: dict[DType, int] = {
     np.dtype(ml_dtypes.int4): 22,
 }
 
-Attribute: TypeAlias = Union[
-    int, float, str, Sequence[int], Sequence[float], Array, "GraphRecord"
-]
+Attribute: TypeAlias = Union[int, float, str, Sequence[int], Sequence[float], Array, "GraphRecord"]
 
 # Weights from so many bytes on are parts of their own, and never copied while a model is encoded.
 _LARGE = 1 << 16

@@ -16,6 +16,7 @@ from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import INT32, as_work, finish, operands
 from pteron.ops.lowering.index import check_index
 from pteron.ops.lowering.integer import Affine, quantized
+from pteron.ops.lowering.model_bytes import ELEMENT_TYPES
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT32, FLOAT64, INT64, DType, is_floating
 
@@ -84,7 +85,8 @@ def _rounded(b: Builder, x: Ref, zero: Ref, low: int, high: int, storage: DType,
         x = b.op("Round", b.op("Add", x, zero, dtype=FLOAT32), dtype=FLOAT32)
     least = b.const(low, FLOAT32)
     x = b.op("Where", b.op("IsNaN", x, dtype=BOOL), least, x, dtype=FLOAT32)
-    return b.cast(b.op("Clip", x, least, b.const(high, FLOAT32), dtype=FLOAT32), storage)
+    cut = b.op("Clip", x, least, b.const(high, FLOAT32), dtype=FLOAT32)
+    return b.op("Cast", cut, dtype=storage, to=ELEMENT_TYPES[storage])
 
 
 def _target(out_dtype: int | None) -> DType:
@@ -200,10 +202,11 @@ def quantize_per_token(
     b: Builder, input: Ref, scales: Ref, zero_points: Ref, quant_min: int, quant_max: int, dtype: int
 ) -> Ref:
     storage = _storage(dtype)
-    if input.dtype != FLOAT32 or scales.dtype != FLOAT32:
+    if input.dtype != FLOAT32 or scales.dtype not in (FLOAT32, FLOAT64):
         raise Declined(f"quantising {input.dtype.name} by scales of {scales.dtype.name}")
-    inverse = b.op("Reciprocal", _tokens(b, input, scales), dtype=FLOAT32)
-    x = b.op("Mul", input, inverse, dtype=FLOAT32)
+    # The operator divides in the scales' dtype; scales of float64 are mostly widened float32, as choose_qparams gives.
+    inverse = b.cast(b.op("Reciprocal", scales, dtype=scales.dtype, shape=scales.shape), FLOAT32)
+    x = b.op("Mul", input, _tokens(b, input, inverse), dtype=FLOAT32)
     return _rounded(b, x, _tokens(b, input, zero_points), quant_min, quant_max, storage, early=False)
 
 
