@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pteron.cli import exit_codes
 
 
@@ -36,23 +38,69 @@ def test_wrong_questions(pteron: Callable[..., Any], corpus: Callable[..., str])
     assert pteron("diff", file, "nothing.pte").code == 2
 
 
-def test_as_a_git_diff_driver(corpus: Callable[..., str], folder: Path) -> None:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+@pytest.fixture
+def git(corpus: Callable[..., str], folder: Path) -> Callable[..., str]:
+    """git in a repository with one model, set up as docs/diff.md says."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(["git", "--no-pager", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
         return done.stdout
 
-    git("init", "-q")
-    git("config", "user.email", "a@b.c")
-    git("config", "user.name", "a")
-    git("config", "diff.pte.command", f"'{sys.executable}' -m pteron diff --git")
+    page = (Path(__file__).parents[2] / "docs" / "diff.md").read_text(encoding="utf-8")
+    assert "echo '*.pte diff=pte' >> .gitattributes" in page
+    assert "git config diff.pte.command 'pteron diff --git'" in page
+    run("init", "-q")
+    run("config", "user.email", "a@b.c")
+    run("config", "user.name", "a")
+    run("config", "diff.pte.command", f"'{sys.executable}' -m pteron diff --git")
     (folder / ".gitattributes").write_text("*.pte diff=pte\n")
     corpus("0.7.0", "attention_block.pte", name_here="model.pte")
-    git("add", ".")
-    git("commit", "-qm", "one")
+    run("add", ".")
+    run("commit", "-qm", "one")
+    return run
+
+
+def test_as_a_git_diff_driver(git: Callable[..., str], corpus: Callable[..., str], folder: Path) -> None:
     corpus("1.5.1", "attention_block.pte", name_here="model.pte")
-    shown = git("--no-pager", "diff")
+    shown = git("diff")
     assert "a/model.pte → b/model.pte: breaking changes" in shown
     assert "dim_order_ops::_clone_dim_order.out" in shown
-    git("add", ".")
+    assert "0.7.0: guaranteed → incompatible, PT-OP-001: dim_order_ops::_clone_dim_order.out has no kernel" in shown
+    git("commit", "-qam", "two")
+    assert git("show", "--ext-diff").endswith(shown)
+    assert git("log", "-p", "-1", "--ext-diff").endswith(shown)
     git("rm", "-q", "--cached", "model.pte")
-    assert "model.pte: deleted" in git("--no-pager", "diff", "--cached")
+    assert "model.pte: deleted" in git("diff", "--cached")
+
+
+def test_git_goes_on_behind_files_that_cannot_be_compared(
+    git: Callable[..., str], corpus: Callable[..., str], folder: Path
+) -> None:
+    """A pointer of git-lfs in place of the file, a new file, one that was renamed; the last one is still shown."""
+    corpus("0.7.0", "attention_block.pte", name_here="z.pte")
+    git("add", ".")
+    git("commit", "-qm", "two")
+    (folder / "model.pte").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n")
+    corpus("1.5.1", "add.pte", name_here="new.pte")
+    corpus("1.5.1", "attention_block.pte", name_here="z.pte")
+    git("add", ".")
+    shown = git("diff", "--cached")
+    assert "model.pte: cannot be compared: b/model.pte: is text, not an ExecuTorch program" in shown
+    assert "new.pte: added" in shown
+    assert "a/z.pte → b/z.pte: breaking changes" in shown
+
+
+def test_a_conflict(git: Callable[..., str], corpus: Callable[..., str], folder: Path) -> None:
+    git("checkout", "-qb", "other")
+    corpus("1.5.1", "add.pte", name_here="model.pte")
+    git("commit", "-qam", "theirs")
+    git("checkout", "-q", "-")
+    corpus("1.5.1", "mlp.pte", name_here="model.pte")
+    git("commit", "-qam", "mine")
+    subprocess.run(["git", "merge", "-q", "other"], cwd=folder, capture_output=True, check=False)
+    assert "model.pte: not merged" in git("diff", "--cached")
+
+
+def test_arguments_that_git_does_not_give(pteron: Callable[..., Any], corpus: Callable[..., str]) -> None:
+    assert pteron("diff", "--git", corpus("1.5.1", "add.pte"), "two").code == 2

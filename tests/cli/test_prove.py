@@ -101,7 +101,7 @@ def test_questions_that_are_wrong(pteron: Callable[..., Any], home: Path, folder
         (["right.pte", "--runtime", "9.9"], "9.9"),
         (["letter.pte", "--runtime", "1.5.1"], "letter.pte"),
         (["missing.pte", "--runtime", "1.5.1"], "cannot be opened"),
-        (["empty", "--runtime", "1.5.1"], "has no .pte or .bpte file"),
+        (["empty", "--runtime", "1.5.1"], "holds no .pte or .bpte file"),
         (["right.pte", "right.pte", "letter.pte", "--runtime", "1.5.1", "--input", "x.npy"], "name one"),
         (["right.pte", "--runtime", "1.5.1", "--method", "nonsense"], "no method 'nonsense'"),
         (["--replay", "right.pte"], "is neither JSON nor a journal"),

@@ -9,8 +9,10 @@ import typer
 from pteron.cli import exit_codes
 from pteron.cli.options import Format, FormatOption, answer
 from pteron.cli.progress import Waiting
+from pteron.errors import FormatError, PteronError
 
 if TYPE_CHECKING:
+    from pteron.compat.diff import FileDiff
     from pteron.format.program import Program
 
 _GIT_ARGUMENTS = 7
@@ -44,34 +46,61 @@ def diff(
       git config diff.pte.command 'pteron diff --git'      # with "*.pte diff=pte" in .gitattributes
     """
     from pteron.compat.diff import Change
-    from pteron.compat.diff import diff as compare
-    from pteron.format.flat_tensor import read_tensor_data
     from pteron.report.difference import diff_document, print_diff
 
     if git:
-        # Renames come with two more arguments.
-        if len(paths) < _GIT_ARGUMENTS:
-            raise typer.BadParameter(f"git gives {_GIT_ARGUMENTS} arguments, here are {len(paths)}", param_hint="--git")
-        name, old, new = paths[0], paths[1], paths[4]
-        if _NOTHING in (old, new):
-            typer.echo(f"{name}: {'added' if old == _NOTHING else 'deleted'}")
-            return
-    elif len(paths) == 2:
-        name, (old, new) = "", paths
-    else:
+        _for_git(paths, runtime, form)
+        return
+    if len(paths) != 2:
         raise typer.BadParameter(f"two files are compared, here are {len(paths)}", param_hint="OLD NEW")
+    found = _compared(paths, paths, runtime, before_data, after_data)
+    answer(diff_document(found), form, print_diff)
+    codes = {Change.SAME: exit_codes.FINE, Change.COMPATIBLE: exit_codes.COMPATIBLE, Change.BREAKING: exit_codes.NO}
+    if found.change is not Change.SAME:
+        raise typer.Exit(codes[found.change])
+
+
+def _for_git(arguments: list[str], runtime: list[str] | None, form: Format) -> None:
+    """What git's external diff driver is to print; git leaves off at the first file for which it fails."""
+    from pteron.report.difference import diff_document, print_diff
+    from pteron.report.words import escape
+
+    name = arguments[0]
+    if len(arguments) == 1:
+        typer.echo(f"{escape(name)}: not merged")
+        return
+    if len(arguments) < _GIT_ARGUMENTS:  # renames come with two more
+        raise typer.BadParameter(f"git gives {_GIT_ARGUMENTS} arguments, here are {len(arguments)}", param_hint="--git")
+    files = [arguments[1], arguments[4]]
+    if _NOTHING in files:
+        typer.echo(f"{escape(name)}: {'added' if files[0] == _NOTHING else 'deleted'}")
+        return
+    renamed = arguments[_GIT_ARGUMENTS] if len(arguments) > _GIT_ARGUMENTS else name
+    try:
+        found = _compared(files, [f"a/{name}", f"b/{renamed}"], runtime, None, None)
+    except PteronError as error:
+        typer.echo(f"{escape(name)}: cannot be compared: {escape(str(error))}")
+        return
+    answer(diff_document(found), form, print_diff)
+
+
+def _compared(
+    files: list[str],
+    names: list[str],
+    runtime: list[str] | None,
+    before_data: list[str] | None,
+    after_data: list[str] | None,
+) -> FileDiff:
+    from pteron.compat.diff import diff as compare
+    from pteron.format.flat_tensor import read_tensor_data
+
     with Waiting("comparing"):
-        found = compare(
-            _read(old, f"a/{name}" if git else old),
-            _read(new, f"b/{name}" if git else new),
+        return compare(
+            *(_read(file, name) for file, name in zip(files, names, strict=True)),
             before_data=[read_tensor_data(item) for item in before_data or ()],
             after_data=[read_tensor_data(item) for item in after_data or ()],
             runtime=runtime,
         )
-    answer(diff_document(found), form, print_diff)
-    codes = {Change.SAME: exit_codes.FINE, Change.COMPATIBLE: exit_codes.COMPATIBLE, Change.BREAKING: exit_codes.NO}
-    if not git and found.change is not Change.SAME:
-        raise typer.Exit(codes[found.change])
 
 
 def _read(path: str, name: str) -> Program:
@@ -79,4 +108,7 @@ def _read(path: str, name: str) -> Program:
 
     from pteron.runtime.opening import open_program
 
-    return dataclasses.replace(open_program(path, verify=False), file=name)
+    try:
+        return dataclasses.replace(open_program(path, verify=False), file=name)
+    except FormatError as error:
+        raise type(error)(error.problem, file=name, offset=error.offset, path=error.path) from None

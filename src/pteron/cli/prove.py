@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pteron.prove.job import Cell, Target
     from pteron.prove.subject import Options, Source
 
-SUFFIXES = (".pte", ".bpte")
-
 
 class MatrixFormat(StrEnum):
     """How the matrix is printed."""
@@ -76,10 +74,11 @@ def prove(
       pteron prove models/ --runtime '>=1.0' --jobs 2 -o evidence.json --format markdown
       pteron prove --replay evidence.json
     """
+    from pteron.compat.check import find_programs
     from pteron.prove.subject import Options
 
     options = Options(method, seed, repeat, timeout, memory, rtol, atol)
-    files = _files(paths or [])
+    files = list(map(Path, find_programs(paths or [])))
     if replay is not None:
         _replay(Path(replay), files, data or [], given or [], options, jobs, install, form)
         return
@@ -93,20 +92,6 @@ def prove(
     _print(records, form, output or "")
     if any(not record.outcome.runs for record in records):
         raise typer.Exit(exit_codes.NO)
-
-
-def _files(paths: Sequence[str]) -> list[Path]:
-    found: dict[Path, None] = {}
-    for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-            if not inside:
-                raise FileAccessError(f"{text}: has no {' or '.join(SUFFIXES)} file; check the path")
-            found.update(dict.fromkeys(inside))
-        else:
-            found[path] = None
-    return list(found)
 
 
 def _sources(files: Sequence[Path], data: Sequence[str], given: Sequence[str], options: Options) -> list[Source]:

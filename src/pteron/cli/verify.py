@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +9,7 @@ import typer
 from pteron.cli import exit_codes
 from pteron.cli.options import Format, FormatOption, answer
 from pteron.cli.progress import Waiting
+from pteron.errors import FileAccessError
 
 _SUFFIXES = (".pte", ".ptd", ".bpte")
 
@@ -33,9 +32,13 @@ def verify(
       pteron verify models/ --strict
       pteron verify model.pte --format json
     """
+    from pteron.compat.check import find_programs
     from pteron.report.findings import check_file, print_summary, summary, wrong_question
 
-    files = _expand(paths)
+    try:
+        files = find_programs(paths, _SUFFIXES)
+    except FileAccessError as error:
+        raise typer.BadParameter(str(error), param_hint="PATH") from None
     checked = []
     with Waiting("verifying", total=len(files)) as waiting:
         for file in files:
@@ -47,22 +50,3 @@ def verify(
         raise typer.Exit(exit_codes.WRONG_QUESTION)
     if not result["sound"]:
         raise typer.Exit(exit_codes.NO)
-
-
-def _expand(paths: list[str]) -> list[str]:
-    """The files named, and those found in the folders named, each once."""
-    files: dict[str, None] = {}
-    for path in paths:
-        if not Path(path).is_dir():
-            files[path] = None
-            continue
-        found = sorted(
-            str(Path(folder, name))
-            for folder, _, names in os.walk(path)
-            for name in names
-            if name.lower().endswith(_SUFFIXES)
-        )
-        if not found:
-            raise typer.BadParameter(f"the folder {path} holds no .pte, .ptd or .bpte file", param_hint="PATH")
-        files.update(dict.fromkeys(found))
-    return list(files)

@@ -149,8 +149,8 @@ def check_files(
         yield from pool.map(_work, paths, chunksize=8)
 
 
-def find_programs(paths: Iterable[str]) -> tuple[str, ...]:
-    """The files named, and the .pte and .bpte files in the folders named, each once.
+def find_programs(paths: Iterable[str], suffixes: tuple[str, ...] = SUFFIXES) -> tuple[str, ...]:
+    """The files named, and the files with these suffixes in the folders named, each once.
 
     Raises ``FileAccessError`` for a folder that holds none.
     """
@@ -163,10 +163,11 @@ def find_programs(paths: Iterable[str]) -> tuple[str, ...]:
             str(Path(folder, name))
             for folder, _, names in os.walk(path)
             for name in names
-            if name.lower().endswith(SUFFIXES)
+            if name.lower().endswith(suffixes)
         )
         if not found:
-            raise FileAccessError(f"the folder {path} holds no .pte or .bpte file")
+            kinds = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+            raise FileAccessError(f"the folder {path} holds no {kinds} file; check the path")
         files.update(dict.fromkeys(found))
     return tuple(files)
 

@@ -30,20 +30,22 @@ class Change(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Item:
     """One difference. ``section`` is ``methods``, ``requirements``, ``operators``, ``weights``, ``memory`` or
-    ``verdicts``; ``before`` and ``after`` are empty for what one side lacks."""
+    ``verdicts``; ``before`` and ``after`` are empty for what one side lacks. ``why`` is the reason of a verdict that
+    got worse: its rule and sentence."""
 
     section: str
     what: str
     before: str
     after: str
     change: Change
+    why: str = ""
 
     def __str__(self) -> str:
         if not self.before:
             return f"+ {self.what}" + (f": {self.after}" if self.after else "")
         if not self.after:
             return f"- {self.what}" + (f": {self.before}" if self.before != self.what else "")
-        return f"  {self.what}: {self.before} → {self.after}"
+        return f"  {self.what}: {self.before} → {self.after}" + (f", {self.why}" if self.why else "")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ def diff(
         # Who made a file is guessed from its layout as well, and with it what is promised.
         if old.status != new.status and (items or not (old.runs and new.runs)):
             change = Change.BREAKING if old.runs and not new.runs else Change.COMPATIBLE
-            verdicts.append(Item("verdicts", target.name, old.status.value, new.status.value, change))
+            worse = new.status.rank > old.status.rank and new.reasons and new.reasons[0].status is not None
+            why = str(new.reasons[0]) if worse else ""
+            verdicts.append(Item("verdicts", target.name, old.status.value, new.status.value, change, why))
     return FileDiff(before.file, after.file, (*items, *verdicts), before.buffer == after.buffer)
 
 

@@ -65,11 +65,11 @@ def expect(buffer: memoryview, wanted: FileKind, file: str) -> None:
     kind = identify(buffer)
     if kind is wanted:
         return
-    identifier = bytes(buffer[4:8])
+    identifier, offset = bytes(buffer[4:8]), None
     if wanted is FileKind.PTE and identifier[:2] == b"ET" and identifier[2:].isdigit():
         name = identifier.decode()
-        problem = f"file identifier {name} instead of ET12: no ExecuTorch release known here writes it"
+        problem, offset = f"file identifier {name} instead of ET12: no ExecuTorch release known here writes it", 4
     else:
         hint = _HINTS.get(kind, "check that it is the file you mean and that it is whole")
         problem = f"is {kind.value}, not {wanted.value}; {hint}"
-    raise UnknownFileError(problem, file=file, offset=4 if len(buffer) >= 8 else 0)
+    raise UnknownFileError(problem, file=file, offset=offset)

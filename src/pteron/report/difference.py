@@ -29,6 +29,7 @@ def diff_document(found: FileDiff) -> Document:
                 "before": item.before or None,
                 "after": item.after or None,
                 "change": item.change.value,
+                "why": item.why or None,
                 "text": str(item),
             }
             for item in found.items
