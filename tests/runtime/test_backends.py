@@ -86,6 +86,17 @@ def test_a_missing_backend_is_named() -> None:
     assert error.value.et_error == 0x20
 
 
+def test_a_backend_that_is_not_available_is_told_from_one_that_is_not_there() -> None:
+    class Elsewhere(Demo):
+        def is_available(self) -> bool:
+            return False
+
+    backends = BackendRegistry()
+    backends.register(Elsewhere())
+    with pytest.raises(pteron.BackendError, match=r"'BackendWithCompilerDemo' is registered, but says that it is not"):
+        _ = pteron.load(demo_case("1.5.1").read(), backends=backends).forward
+
+
 def test_a_failing_backend_is_an_execution_error() -> None:
     class Failing(SinHandle):
         def execute(self, args: Sequence[Any]) -> None:

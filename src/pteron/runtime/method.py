@@ -191,10 +191,12 @@ class LoadedMethod:
         if backend is None or not backend.is_available():
             facts = KNOWN.get(backend_id)
             advice = f"it runs on {facts.runs_on}" if facts else "register its backend with pteron.backends"
+            why = f"no backend here runs {backend_id!r}"
+            if backend is not None:
+                why = f"the backend {backend_id!r} is registered, but says that it is not available here"
+                advice = f"it runs on {facts.runs_on}" if facts else "see what it needs"
             raise BackendError(
-                f"{self.program.file}, {path}: no backend here runs {backend_id!r} "
-                f"({describe(backend_id, payload)}); {advice}",
-                backend_id,
+                f"{self.program.file}, {path}: {why} ({describe(backend_id, payload)}); {advice}", backend_id
             )
         specs = {spec.key or "": bytes(spec.value or b"") for spec in delegate.compile_specs or ()}
         named = dict(self.program.named_data)
