@@ -20,11 +20,13 @@ def relu(b: Builder, self: Ref) -> Ref:
 
 
 def clip(b: Builder, x: Ref, low: Ref | None, high: Ref | None) -> Ref:
-    """At least ``low``, then at most ``high``: as one Clip, which fuses, for two numbers in order.
+    """At least ``low``, then at most ``high``: as Relu or one Clip, which fuse, for zero alone or two numbers in order.
 
     Clip takes a bound that is left away as the largest finite number, and would cut infinities down to it.
     """
     numbers = [y.data.item() for y in (low, high) if y is not None and y.data is not None and not y.rank]
+    if high is None and numbers == [0] and x.dtype == FLOAT32:
+        return b.op("Relu", x, dtype=x.dtype)
     if len(numbers) == 2 and numbers[0] <= numbers[1]:
         return b.op("Clip", x, low, high, dtype=x.dtype)
     if low is not None:
