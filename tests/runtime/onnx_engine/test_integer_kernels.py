@@ -56,10 +56,11 @@ def run_both(text: str, data: dict[str, np.ndarray], inputs: list[np.ndarray]) -
     return expected, session.run([name for name, _ in model.outputs], feeds), model.bytes
 
 
-def convolution(transposed: bool, stride: int, padding: int, groups: int) -> str:
+def convolution(transposed: bool, stride: int, padding: int, groups: int, rank: int = 2) -> str:
+    strides, paddings, ones, zeros = ([n] * rank for n in (stride, padding, 1, 0))
     return (
-        f"aten::convolution(input=%2, weight=%3, bias=%4, stride=[{stride}, {stride}], padding=[{padding}, {padding}],"
-        f" dilation=[1, 1], transposed={transposed}, output_padding=[0, 0], groups={groups})"
+        f"aten::convolution(input=%2, weight=%3, bias=%4, stride={strides}, padding={paddings},"
+        f" dilation={ones}, transposed={transposed}, output_padding={zeros}, groups={groups})"
     )
 
 
@@ -68,12 +69,25 @@ def convolution(transposed: bool, stride: int, padding: int, groups: int) -> str
     [
         ("1, 6, 9, 7", "8, 6, 3, 3", "1, 8, 9, 7", 0, convolution(False, 1, 1, 1), b"QLinearConv"),
         ("2, 6, 9, 7", "6, 1, 3, 3", "2, 6, 4, 3", 0, convolution(False, 2, 0, 6), b"QLinearConv"),
+        ("2, 6, 9", "8, 6, 3", "2, 8, 5", 0, convolution(False, 2, 1, 1, 1), b"QLinearConv"),
+        ("2, 6, 9", "8, 3, 3", "2, 8, 9", 0, convolution(False, 1, 1, 2, 1), b"QLinearConv"),
+        ("1, 2, 5, 4, 3", "6, 2, 2, 2, 2", "1, 6, 4, 3, 2", 0, convolution(False, 1, 0, 1, 3), b"QLinearConv"),
         ("2, 5, 4, 3", "5, 6, 2, 2", "2, 6, 8, 6", 1, convolution(True, 2, 0, 1), b"QLinearConv"),
         ("2, 5, 4, 3", "5, 6, 3, 3", "2, 6, 9, 7", 1, convolution(True, 2, 0, 1), b"ConvTranspose"),
         ("4, 24", "9, 24", "4, 9", 0, "aten::linear(input=%2, weight=%3, bias=%4)", b"QGemm"),
         ("2, 3, 24", "9, 24", "2, 3, 9", 0, "aten::linear(input=%2, weight=%3, bias=%4)", b"QGemm"),
     ],
-    ids=["convolution", "depthwise", "windows side by side", "windows that overlap", "matrix", "batch"],
+    ids=[
+        "convolution",
+        "depthwise",
+        "one dimension",
+        "groups",
+        "three dimensions",
+        "windows side by side",
+        "windows that overlap",
+        "matrix",
+        "batch",
+    ],
 )
 @pytest.mark.parametrize("seed", range(3))
 def test_layers_with_weights(x: str, w: str, y: str, axis: int, compute: str, kernel: bytes, seed: int) -> None:

@@ -135,6 +135,8 @@ def dequantize_per_channel(
             raise Declined("a zero point out of range")
         zero = b.const(given, input.dtype)
     steps = b.const(scales.data.astype(np.float32))
+    if zero is None and storage != INT32:
+        zero = b.const(np.zeros(scales.shape, storage))
     real = b.op("DequantizeLinear", input, steps, zero, dtype=FLOAT32, axis=axis % input.rank)
     return finish(b, real, target)
 
