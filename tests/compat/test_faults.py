@@ -208,6 +208,15 @@ def test_linear_bias(bias: str, expected: bool) -> None:
     assert NODE_CONDITIONS[fault.condition](use, fault.parameters) is expected
 
 
+@pytest.mark.parametrize(("dtype", "expected"), [("qbint4", True), ("qcint4", False)])
+def test_int4_weights_in_blocks(dtype: str, expected: bool) -> None:
+    node = XNNFullyConnected(input1_id=0, filter_id=1, bias_id=2, output_id=3)
+    use = NodeUse(node, {0: value(3, 8, dtype="qdint8"), 1: value(4, 8, dtype=dtype)})
+    (fault,) = (fault for fault in faults() if fault.id == "xnnpack.blockwise_int4")
+    assert NODE_CONDITIONS[fault.condition](use, fault.parameters) is expected
+    assert [str(r) for r in releases() if fault in profile_for(r).faults] == ["0.4.0"]
+
+
 def found(name: str) -> list[tuple[str, str, str]]:
     release, _, file = name.partition("/")
     uses = fault_uses(read_program(corpus_files.read(release, file), file=name))

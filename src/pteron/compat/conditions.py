@@ -259,6 +259,13 @@ def linear_dtypes(use: NodeUse, parameters: Mapping[str, Any]) -> bool:
     return [value.datatype.short if value is not None else "" for value in values] == list(parameters["dtypes"])
 
 
+def linear_filter_dtype(use: NodeUse, parameters: Mapping[str, Any]) -> bool:
+    """A fully connected node whose filter has the ``dtype``."""
+    node = use.node
+    filter = use.tensors.get(node.filter_id) if isinstance(node, XNNFullyConnected) else None
+    return filter is not None and filter.datatype.short == parameters["dtype"]
+
+
 CALL_CONDITIONS: Mapping[str, CallCondition] = {
     predicate.__name__: predicate
     for predicate in (
@@ -281,5 +288,5 @@ CALL_CONDITIONS: Mapping[str, CallCondition] = {
     )
 }
 NODE_CONDITIONS: Mapping[str, NodeCondition] = {
-    predicate.__name__: predicate for predicate in (linear_dtypes, pooling_rank)
+    predicate.__name__: predicate for predicate in (linear_dtypes, linear_filter_dtype, pooling_rank)
 }

@@ -33,9 +33,15 @@ def fault_uses(program: Program) -> tuple[FaultUse, ...]:
     read have none.
     """
     found: dict[tuple[int, str], FaultUse] = {}
-    for operator, place, fault in _matches(program):
-        found.setdefault((id(fault), operator), FaultUse(fault, operator, place))
+    for use in every_fault_use(program):
+        found.setdefault((id(use.fault), use.operator), use)
     return tuple(found.values())
+
+
+def every_fault_use(program: Program) -> Iterator[FaultUse]:
+    """Like :func:`fault_uses`, with every call and delegate that meets a fault's condition."""
+    for operator, place, fault in _matches(program):
+        yield FaultUse(fault, operator, place)
 
 
 def _matches(program: Program) -> Iterator[tuple[str, str, Fault]]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 
+from program_edits import edited, program
 from pteron.compat.migrate.decompositions import DECOMPOSITIONS
 from pteron.compat.migrate.expression import Expression
 from pteron.compat.migrate.operators import TABLES
 from pteron.errors import UnsupportedError
+from pteron.format import schema
 from pteron.format.scalar_type import ScalarType, from_dtype
+from pteron.format.write import write_program
 from pteron.graph.build import Builder
 from pteron.graph.evaluate import evaluate
 from pteron.graph.ir import Block, Graph, Return, TensorType
+from pteron.migration import plan
 from pteron.ops.invoke import call
 from pteron.ops.registry import REGISTRY
 
@@ -255,3 +260,18 @@ def test_dynamic_sizes_are_refused_where_they_matter() -> None:
     value = graph.value(TensorType(ScalarType.FLOAT, (3, 4), dynamic=True))
     with pytest.raises(UnsupportedError, match="change at run time"):
         DECOMPOSITIONS["aten::unfold_copy"](Expression(Builder(graph, graph.entry), "here"), value, 0, 2, 1)
+
+
+def test_calls_without_the_fault_stay() -> None:
+    def twice(code: Any) -> Any:
+        # The result plus 1.5 once more, which the kernel takes: its tensor is of floating point.
+        call = code[0].instr_args
+        return (*code, schema.Instruction(dataclasses.replace(call, args=(1, *call.args[1:]))))
+
+    faulty = edited(program("0.2.1/ops/add_scalar.2.pte"), {"code": twice})
+    migrated = plan(write_program(faulty), "1.2.0")
+    assert migrated.plan.possible
+    assert [applied.sentence for applied in migrated.plan.applied] == [
+        "wrote 1 × aten::add.Scalar_out in terms of other operators"
+    ]
+    assert migrated.checked().exact

@@ -15,7 +15,7 @@ from pteron.backends.xnnpack.payload import NamedData, Payload, read_payload
 from pteron.backends.xnnpack.releases import needs
 from pteron.backends.xnnpack.verify import verify_payload
 from pteron.compat.facts import minor_of
-from pteron.compat.fault_search import fault_uses
+from pteron.compat.fault_search import every_fault_use
 from pteron.compat.migrate.operators import spliced
 from pteron.compat.migrate.payload import named_data, without_unused_data
 from pteron.compat.migrate.step import Rewritten, Subject, step
@@ -88,7 +88,7 @@ def _beyond(payload: Payload, profile: Profile) -> bool:
 def _faulty(program: Program, profile: Profile) -> set[str]:
     """Places of delegates that run into a certain fault of the target's XNNPACK."""
     held = {id(fault) for fault in profile.faults}
-    uses = (use for use in fault_uses(program) if use.operator.startswith("XNN"))
+    uses = (use for use in every_fault_use(program) if use.operator.startswith("XNN"))
     return {use.place for use in uses if id(use.fault) in held and use.fault.certain}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pteron.compat.fault_search import fault_uses
+from pteron.compat.fault_search import every_fault_use
 from pteron.compat.migrate import placing, resampling
 from pteron.compat.migrate.decompositions import DECOMPOSITIONS
 from pteron.compat.migrate.expression import Expression
@@ -66,15 +66,13 @@ def renamed(subject: Subject, profile: Profile) -> Rewritten | None:
 def decomposed(subject: Subject, profile: Profile) -> Rewritten | None:
     """Write operators that the target lacks, or whose kernel has a known fault there, in terms of others."""
     counts: Counter[str] = Counter()
-    held = {id(fault) for fault in profile.faults}
-    uses = fault_uses(subject.program)
-    faulty = {use.operator for use in uses if id(use.fault) in held and use.fault.certain}
+    faulty = _faulty_calls(subject.program, profile)
 
     def make(piece: Piece, instruction: InstructionArguments) -> Mapping[int, Value] | None:
         if not isinstance(instruction, KernelCall):
             return None
         name = piece.edit.name(instruction)
-        if profile.has_operator(name) and name not in faulty:
+        if profile.has_operator(name) and id(instruction) not in faulty:
             return None
         results = decompose(piece, instruction)
         if results is not None:
@@ -86,6 +84,20 @@ def decomposed(subject: Subject, profile: Profile) -> Rewritten | None:
         return None
     said = ", ".join(f"{count} × {name}" for name, count in counts.items())
     return dataclasses.replace(subject, program=program), f"wrote {said} in terms of other operators"
+
+
+def _faulty_calls(program: Program, profile: Profile) -> frozenset[int]:
+    """The ids of the records of calls that run into a certain fault of the target's kernels."""
+    held = {id(fault) for fault in profile.faults}
+    uses = every_fault_use(program)
+    places = {use.place for use in uses if id(use.fault) in held and use.fault.certain}
+    found = set()
+    for p, plan in enumerate(program.root.execution_plan or ()):
+        for c, chain in enumerate(plan.chains or ()):
+            for i, instruction in enumerate(chain.instructions or ()):
+                if f"execution_plan[{p}].chains[{c}].instructions[{i}].instr_args" in places:
+                    found.add(id(instruction.instr_args))
+    return frozenset(found)
 
 
 def spliced(subject: Subject, make: Callable[[Piece, InstructionArguments], Mapping[int, Value] | None]) -> Program:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from pteron.compat.migrate.expression import Expression
 from pteron.compat.migrate.operators import called_with, spliced
@@ -55,9 +54,9 @@ def widened(subject: Subject, profile: Profile) -> Rewritten | None:
     return dataclasses.replace(subject, program=program), f"computed {said} in float32"
 
 
-def _wide(e: Expression, operand: Any, refused: frozenset[ScalarType]) -> Operand:
+def _wide(e: Expression, operand: Operand, refused: frozenset[ScalarType]) -> Operand:
     if isinstance(operand, list):
-        return [_wide(e, item, refused) for item in operand]  # type: ignore[misc]
+        return [_wide(e, item, refused) for item in operand]
     if isinstance(operand, Value) and operand.is_tensor and operand.tensor_type.scalar_type in refused:
         return e.to(operand, ScalarType.FLOAT)
     return operand
