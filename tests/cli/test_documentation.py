@@ -47,7 +47,9 @@ def test_fields_of_show(pteron: Callable[..., Any], corpus: Callable[..., str], 
 def check(document: dict[str, Any]) -> None:
     text = section(document["schema"])
     if document["schema"] == "pteron.run/1":
-        text += section("pteron.show/1").partition("A value has ")[2]
+        text += section("pteron.show/1").partition("A value has ")[2] + section("pteron.bench/1")
+    if document["schema"] == "pteron.bench/1":
+        text += section("pteron.show/1").partition("A value has ")[2] + section("pteron.run/1")
     if document["schema"] == "pteron.check/1":
         text += section("pteron.date/1")
     for key in set(keys(document)) - {"schema", "pteron"}:
@@ -71,6 +73,8 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
         ["check", add, "cut.pte", "--runtime", "1.5.1", "--calendar"],
         ["requires", corpus("1.5.1", "xnnpack_mlp.pte")],
         ["date", add],
+        ["run", add, "--profile"],
+        ["bench", corpus("1.5.1", "sort.pte"), "--repeat", "1"],
         ["to-onnx", corpus("1.5.1", "kv_cache.pte")],
         ["explain", "--list"],
         ["runtimes", "list"],
@@ -80,7 +84,7 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
 
 def test_every_command_and_option(pteron: Callable[..., Any]) -> None:
     judging = ("check", "requires", "date", "stamp", "lock", "profile", "prove")
-    for command in ("show", "verify", "run", "to-onnx", "explain", *judging):
+    for command in ("show", "verify", "run", "bench", "to-onnx", "explain", *judging):
         assert f"## {command}\n\n    pteron {command} " in PAGE
         for option in re.findall(r"(?<![\w-])--[a-z]+", pteron(command, "--help").out):
             assert option in PAGE, option

@@ -43,7 +43,7 @@ def test_without_a_command_the_help_is_shown(pteron: Callable[..., Any]) -> None
         assert f"  {command} " in ran.out
 
 
-@pytest.mark.parametrize("command", ["run", "to-onnx", "show", "verify", "explain"])
+@pytest.mark.parametrize("command", ["run", "bench", "to-onnx", "show", "verify", "explain"])
 def test_help_has_examples(pteron: Callable[..., Any], command: str) -> None:
     ran = pteron(command, "--help")
     assert ran.code == 0

@@ -13,6 +13,7 @@ import typer
 
 from pteron import __version__
 from pteron.cli import exit_codes
+from pteron.cli.bench import bench
 from pteron.cli.check import check
 from pteron.cli.date import date
 from pteron.cli.diff import diff
@@ -57,6 +58,7 @@ app.command(short_help="Write down what models require, for check --lock.")(lock
 app.command(short_help="Describe a build of a runtime in a file.")(profile)
 app.command(short_help="Write into a file who made it.")(stamp)
 app.command(short_help="Run a method on inputs, or a .bpte's own test cases.")(run)
+app.command(short_help="How fast a method loads and runs, and where the time goes.")(bench)
 app.command("to-onnx", short_help="Write a method as one ONNX model.")(to_onnx)
 app.command(short_help="What is inside a file, and where every byte goes.")(show)
 app.command(short_help="Check files against the rules of the format.")(verify)
@@ -89,6 +91,7 @@ def pteron(
     pteron show model.pte                 what is inside, where every byte goes
     pteron verify models/                 does it follow the rules of the format
     pteron run model.pte --input x.npy    run it
+    pteron bench model.pte                how fast it is, and where the time goes
     pteron to-onnx model.pte              write it as an ONNX model
     pteron migrate model.pte --to 0.5.0   rewrite it so that another release runs it
     pteron diff old.pte new.pte           what changed, and does it break anything

@@ -44,6 +44,9 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of inputs made here and of random operators.")] = 0,
     repeat: Annotated[int, typer.Option(min=1, help="Run so many times, from the same state each, and time it.")] = 1,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Then call it as often again and show the operators by time.")
+    ] = False,
     rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance for a .bpte's own test cases.")] = 1e-3,
     atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance for a .bpte's own test cases.")] = 1e-5,
     form: FormatOption = Format.TEXT,
@@ -61,6 +64,7 @@ def run(
       pteron run model.pte --input x.npy --output y.npz
       pteron run model.pte --method encode --input tokens=ids.npy
       pteron run model.pte --data weights.ptd
+      pteron run model.pte --profile
       pteron run cases.bpte
     """
     if output is not None and Path(output).exists() and not force:
@@ -70,7 +74,7 @@ def run(
         module = _load(file, data or [], seed, engine)
         bundled = None if given else _bundled(file)
         load_seconds = time.perf_counter() - start
-    if bundled is not None:
+    if bundled is not None and not profile:
         from pteron.report.cases import cases_document, print_cases, run_cases
 
         if output is not None:
@@ -85,7 +89,7 @@ def run(
         if not ran["matches"]:
             raise typer.Exit(exit_codes.NO)
         return
-    _run(file, module, method, given or [], output, seed, repeat, load_seconds, form)
+    _run(file, module, method, given or [], output, seed, repeat, profile, load_seconds, form)
 
 
 def _load(file: str, data: list[str], seed: int, engine: Engine) -> Module:
@@ -115,13 +119,14 @@ def _run(
     output: str | None,
     seed: int,
     repeat: int,
+    profile: bool,
     load_seconds: float,
     form: Format,
 ) -> None:
     from pteron.cli.inputs import made_inputs, read_inputs
     from pteron.report.outputs import print_run, run_document
 
-    chosen = name or _default_method(module)
+    chosen = name or default_method(module)
     start = time.perf_counter()
     with Waiting(f"loading method {chosen}"):
         loaded = module[chosen]
@@ -143,12 +148,17 @@ def _run(
     outputs = list(zip(method.outputs, values, strict=True))
     if output is not None:
         _write(output, outputs)
+    spent = None
+    if profile:
+        with Waiting("timing operators"):
+            spent = module.profile(chosen, [item.value for item in inputs], runs=repeat)
     sources = [(item.info, item.value, item.source) for item in inputs]
-    ran = run_document(file, chosen, loaded.engine, sources, outputs, load_seconds, seconds, output)
+    ran = run_document(file, chosen, loaded.engine, sources, outputs, load_seconds, seconds, output, spent)
     answer(ran, form, lambda document, out: print_run(document, out, outputs))
 
 
-def _default_method(module: Module) -> str:
+def default_method(module: Module) -> str:
+    """``forward``, or the only method; raises ``MethodNotFoundError`` where there are others."""
     names = list(module.methods)
     if "forward" in names or not names:
         return "forward"

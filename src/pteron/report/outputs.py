@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pteron.format.method import ValueInfo
 from pteron.report.document import Document, document
+from pteron.report.operator_times import print_profile, profile_fields
 from pteron.report.printer import Printer
 from pteron.report.program import describe_value
 from pteron.report.program_text import value_text
 from pteron.report.words import count, duration
+
+if TYPE_CHECKING:
+    from pteron.runtime.profiling import MethodProfile
 
 SCHEMA = "pteron.run/1"
 
@@ -31,6 +35,7 @@ def run_document(
     load_seconds: float,
     run_seconds: Sequence[float],
     written: str | None,
+    profile: MethodProfile | None = None,
 ) -> Document:
     """The document of one run; ``inputs`` are signature, value and where it came from."""
     return document(
@@ -38,14 +43,16 @@ def run_document(
         file=file,
         method=method,
         engine=engine,
-        inputs=[{**_describe(info, value), "source": source} for info, value, source in inputs],
-        outputs=[{**_describe(info, value), **_contents(value)} for info, value in outputs],
+        inputs=[{**given_value(info, value), "source": source} for info, value, source in inputs],
+        outputs=[{**given_value(info, value), **_contents(value)} for info, value in outputs],
         seconds={"load": load_seconds, "runs": list(run_seconds)},
         written=written,
+        profile=None if profile is None else profile_fields(profile),
     )
 
 
-def _describe(info: ValueInfo, value: Any) -> dict[str, Any]:
+def given_value(info: ValueInfo, value: Any) -> dict[str, Any]:
+    """A value of a call as documents have it: a tensor with its own shape rather than the signature's bounds."""
     described = describe_value(info)
     if isinstance(value, np.ndarray) and info.kind == "tensor":
         return {
@@ -115,6 +122,9 @@ def print_run(ran: Document, out: Printer, outputs: Sequence[tuple[ValueInfo, An
         out.line(f"written to {ran['written']}", 2)
     out.line()
     out.line(_times(ran["seconds"]))
+    if ran["profile"] is not None:
+        out.line()
+        print_profile(ran["profile"], out)
 
 
 def _print_array(summary: dict[str, Any], value: NDArray[Any], out: Printer) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pteron.graph.ir import Graph
     from pteron.graph.lift import Expand
     from pteron.runtime.onnx_engine.plan import MethodPlan
+    from pteron.runtime.onnx_engine.profiler import Profiler
 
 EngineName = Literal["auto", "reference", "onnxruntime"]
 ENGINES: tuple[EngineName, ...] = ("auto", "reference", "onnxruntime")
@@ -70,10 +71,11 @@ def load_method(
     engine: EngineName,
     threads: int | None,
     cache: bool,
+    profiler: Profiler | None = None,
 ) -> tuple[RunnableMethod, str]:
     """The method prepared, and why it is not the fast engine's where it was asked for (else an empty string).
 
-    ``threads`` and ``cache`` (whether optimised models are kept on disk) are the fast engine's.
+    ``threads``, ``cache`` (whether optimised models are kept on disk) and ``profiler`` are the fast engine's.
     """
     if engine == "reference":
         return LoadedMethod(program, method, settings, shared), ""
@@ -106,6 +108,7 @@ def load_method(
                 threads=threads,
                 cache=kept,
                 recipe=place,
+                profiler=profiler,
             )
             return fast, ""
     return LoadedMethod(program, method, settings, shared), reason

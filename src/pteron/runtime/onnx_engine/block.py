@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from pteron.runtime.onnx_engine.partition import inputs_of, outputs_of, partitio
 from pteron.runtime.onnx_engine.plan import PlanEntry
 from pteron.runtime.onnx_engine.session import Unsupported, open_session
 from pteron.runtime.onnx_engine.steps import BoundStep, Env, Kept, KernelStep, SessionStep
+
+if TYPE_CHECKING:
+    from pteron.runtime.onnx_engine.profiler import Profiler
 
 AnyStep = SessionStep | KernelStep
 
@@ -32,6 +35,7 @@ class Engine:
     where: str
     threads: int | None
     cache: Cache | None = None
+    profiler: Profiler | None = None
     slots: dict[Value, int] = field(default_factory=dict)
     refused: dict[Node, str] = field(default_factory=dict)
     constants: dict[Value, Constant] = field(default_factory=dict)
@@ -43,6 +47,13 @@ class Engine:
 
     def slot(self, value: Value) -> int:
         return self.slots.setdefault(value, len(self.slots))
+
+    def open(self, model: SegmentModel, nodes: Sequence[Node]) -> Any:
+        """The session of a segment; raises :class:`Unsupported`."""
+        threads = threads_for(nodes, self.threads)
+        if self.profiler is not None:
+            return self.profiler.open(model, threads)
+        return open_session(model, threads=threads, cache=self.cache)
 
 
 @dataclass
@@ -104,8 +115,7 @@ def _whole(engine: Engine, block: Block, lowerer: Lowerer) -> tuple[SegmentModel
         return None
     try:
         model = lowerer.model(block.nodes, inputs_of(block.nodes), results)
-        threads = threads_for(block.nodes, engine.threads)
-        return model, open_session(model, threads=threads, cache=engine.cache)
+        return model, engine.open(model, block.nodes)
     except (Declined, Unsupported):
         return None
 
@@ -149,7 +159,7 @@ def _open(
             continue
         model = lowerer.model(nodes, inputs_of(nodes), outputs_of(nodes, needed))
         try:
-            session = open_session(model, threads=threads_for(nodes, engine.threads), cache=engine.cache)
+            session = engine.open(model, nodes)
         except Unsupported as refusal:
             named = model.labels.get(refusal.label)
             for node in [named] if named is not None else nodes:

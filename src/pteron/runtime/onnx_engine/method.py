@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from pteron.runtime.onnx_engine.direct import Direct, direct_call
 from pteron.runtime.onnx_engine.plan import MethodPlan
 from pteron.runtime.onnx_engine.recipe import NodeOrigin, Recipe, RecipePlace
 from pteron.runtime.onnx_engine.steps import BoundStep, Env, SessionStep
+
+if TYPE_CHECKING:
+    from pteron.runtime.onnx_engine.profiler import Profiler
 
 Trace = Callable[[str, float], None]
 
@@ -46,12 +49,13 @@ class OnnxMethod:
         threads: int | None = None,
         cache: Cache | None = None,
         recipe: RecipePlace | None = None,
+        profiler: Profiler | None = None,
     ) -> None:
         self.program = program
         self.method = method
         self.graph = graph
         where = f"{program.file}, method {method.name!r}"
-        self._engine = Engine(graph, operators, np.random.default_rng(seed), where, threads, cache)
+        self._engine = Engine(graph, operators, np.random.default_rng(seed), where, threads, cache, profiler)
         self._arguments = Arguments(program.file, method, where)
         self._recipe = recipe
         self._lock = threading.RLock()

@@ -44,14 +44,32 @@ def open_session(model: SegmentModel, *, threads: int | None, cache: Cache | Non
         with cache.writing(key) as draft:
             options = _options(model, threads)
             if draft is not None:
-                options.optimized_model_filepath = str(draft / "model.onnx")
-                prefix = "session.optimized_model_external_initializers_"
-                options.add_session_config_entry(f"{prefix}file_name", "weights.bin")
-                options.add_session_config_entry(f"{prefix}min_size_in_bytes", "1024")
+                _write_optimised(options, draft)
             return _open(model, options)
     except Unsupported:
         # Writing may be what failed (a full disk): what counts is whether the model opens without.
         return _open(model, _options(model, threads))
+
+
+def open_profiled(model: SegmentModel, *, threads: int | None, folder: Path, optimised: bool = True) -> Any:
+    """A session that times its nodes; ``end_profiling`` gives the file, in ``folder``.
+
+    ``optimised``: also write the optimised model there, as ``model.onnx``. Raises :class:`Unsupported`.
+    """
+    options = _options(model, threads)
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    if optimised:
+        _write_optimised(options, folder)
+    return _open(model, options)
+
+
+def _write_optimised(options: Any, folder: Path) -> None:
+    """Have the optimised model written, with its weights in a file of their own."""
+    options.optimized_model_filepath = str(folder / "model.onnx")
+    prefix = "session.optimized_model_external_initializers_"
+    options.add_session_config_entry(f"{prefix}file_name", "weights.bin")
+    options.add_session_config_entry(f"{prefix}min_size_in_bytes", "1024")
 
 
 def refusal(model: SegmentModel) -> Unsupported | None:
