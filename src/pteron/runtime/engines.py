@@ -9,7 +9,7 @@ from pteron.errors import LoadError, UnsupportedError
 from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.runtime.memory import SharedBuffers
-from pteron.runtime.method import LoadedMethod, Settings
+from pteron.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,10 +77,10 @@ def load_method(
 
     ``threads``, ``cache`` (whether optimised models are kept on disk) and ``profiler`` are the fast engine's.
     """
-    if engine == "reference":
-        return LoadedMethod(program, method, settings, shared), ""
     reason = ""
-    if shared is not None:
+    if engine == "reference":
+        pass
+    elif shared is not None:
         reason = "state is shared between methods"
     else:
         from pteron.runtime.onnx_engine.cache import default_cache
@@ -111,6 +111,8 @@ def load_method(
                 profiler=profiler,
             )
             return fast, ""
+    from pteron.runtime.method import LoadedMethod
+
     return LoadedMethod(program, method, settings, shared), reason
 
 
@@ -147,7 +149,7 @@ def plan_of(loaded: RunnableMethod, reason: str) -> MethodPlan:
     """The plan of a loaded method."""
     from pteron.runtime.onnx_engine.plan import MethodPlan
 
-    if isinstance(loaded, LoadedMethod):
+    if loaded.engine == "reference":
         return MethodPlan(loaded.method.name, "reference", (), reason)
     plan: MethodPlan = loaded.plan()  # type: ignore[attr-defined]
     return plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from pteron.errors import LimitError
 from pteron.format import schema
 from pteron.format.method import Method
 from pteron.format.program import Program
-from pteron.runtime.tensor import Bytes
+
+if TYPE_CHECKING:
+    from pteron.runtime.tensor import Bytes
 
 ALIGNMENT = 64
 

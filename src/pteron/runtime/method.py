@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pteron.backends.identify import KNOWN, describe
-from pteron.backends.interface import BACKENDS, BackendRegistry, DelegateContext, DelegateHandle
+from pteron.backends.interface import DelegateContext, DelegateHandle
 from pteron.errors import (
     BackendError,
     ExecutionError,
@@ -26,34 +25,17 @@ from pteron.errors import (
 from pteron.format import schema
 from pteron.format.method import Method
 from pteron.format.program import Program
-from pteron.ops import REGISTRY, Registry
+from pteron.ops import REGISTRY
 from pteron.ops.registry import call_length
 from pteron.ops.result_size import results_within
 from pteron.runtime import signature
 from pteron.runtime.kernels import ET_COPY_INDEX, ET_VIEW, Step, bind
 from pteron.runtime.memory import Arenas, SharedBuffers, allocate
+from pteron.runtime.settings import Settings
 from pteron.runtime.tensor import Bytes, Tensor
 from pteron.runtime.values import ValueTable
 
-if TYPE_CHECKING:
-    from pteron.format.flat_tensor import TensorEntry
-    from pteron.format.source import FileIdentity
-
 Trace = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What loading a method needs beside the program.
-
-    ``origin``: the file that the program was read from, as it was then; None where that is not known.
-    """
-
-    external: Mapping[str, TensorEntry]
-    operators: Registry = REGISTRY
-    backends: BackendRegistry = BACKENDS
-    seed: int | None = None
-    origin: FileIdentity | None = None
 
 
 class LoadedMethod:

@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from pteron.backends.interface import BACKENDS, BackendRegistry
 from pteron.errors import ExternalDataError, MethodNotFoundError
-from pteron.format.flat_tensor import read_tensor_data
 from pteron.format.limits import DEFAULT_LIMITS, Limits
 from pteron.format.method import Method
 from pteron.format.program import Program
 from pteron.format.source import FileSource, source_identity
 from pteron.ops import REGISTRY, Registry
 from pteron.runtime.engines import ENGINES, EngineName, RunnableMethod, check_engine, load_method, plan_of
+from pteron.runtime.external import external_tensors, fault_free
 from pteron.runtime.memory import SharedBuffers, every_memory_id, shared_state_ids
-from pteron.runtime.method import Settings
 from pteron.runtime.opening import open_program
-from pteron.runtime.values import external_tensors, fault_free
+from pteron.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
+    from pteron.format.source import FileIdentity
     from pteron.runtime.onnx_engine.plan import MethodPlan
-    from pteron.runtime.onnx_engine.profiler import Profiler
-    from pteron.runtime.profiling import MethodProfile
 
 
 class Module:
@@ -52,8 +50,6 @@ class Module:
         self._engine = engine
         self._threads = threads
         self._cache = cache
-        self._share_memory_arenas = share_memory_arenas
-        self._profiler: Profiler | None = None
         self._loaded: dict[str, RunnableMethod] = {}
         self._reasons: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -83,14 +79,7 @@ class Module:
                     raise MethodNotFoundError(f"{self.program.file}: no method {name!r}; it has {known}")
                 engine = check_engine(self._engine)
                 loaded, self._reasons[name] = load_method(
-                    self.program,
-                    method,
-                    self._settings,
-                    self._shared,
-                    engine,
-                    self._threads,
-                    self._cache,
-                    self._profiler,
+                    self.program, method, self._settings, self._shared, engine, self._threads, self._cache
                 )
                 self._loaded[name] = loaded
             return loaded
@@ -114,29 +103,6 @@ class Module:
         """For every method: the engine, the steps it runs in, and why any of them is not the fast engine's."""
         with self._lock:
             return {name: plan_of(self[name], self._reasons.get(name, "")) for name in self.program.methods}
-
-    def profile(self, name: str, inputs: Sequence[Any], *, runs: int = 1, warm_up: int = 1) -> MethodProfile:
-        """Where the time of a method goes, by operator, on the engine that runs it.
-
-        The method is prepared anew for it and called ``warm_up`` and then ``runs`` times on the inputs, from the state
-        that the file gives; what is loaded already and its state stay as they are. Raises what calls raise.
-        """
-        from pteron.runtime.profiling import profile_method
-
-        return profile_method(self, name, inputs, runs=runs, warm_up=warm_up)
-
-    def again(self, profiler: Profiler) -> Module:
-        """The same program, to be prepared anew with sessions that a profiler opens."""
-        fresh = Module(
-            self.program,
-            self._settings,
-            share_memory_arenas=self._share_memory_arenas,
-            engine=self._engine,
-            threads=self._threads,
-            cache=False,
-        )
-        fresh._profiler = profiler
-        return fresh
 
     def reset(self) -> None:
         """Put the mutable state of every method back to what the file gives."""
@@ -177,14 +143,11 @@ def load(
     external weights that are missing or of another layout; what a method lacks (operators, backends) is raised when
     it is first used.
     """
-    origin = source_identity(source)
-    program = source if isinstance(source, Program) else open_program(source, limits=limits, verify=verify)
-    if origin != source_identity(source):
-        origin = None  # replaced while it was opened: which one was it?
+    program, origin = (source, None) if isinstance(source, Program) else _opened(source, limits, verify, engine, cache)
     external = _external_data(data)
     fault_free(program, external)
     _warn_of_extra(program, external)
-    settings = Settings(MappingProxyType(external), operators, backends, seed, origin)
+    settings = Settings(MappingProxyType(external), operators, backends, seed, origin, verify)
     if engine not in ENGINES:
         raise ValueError(f"engine is {engine!r}, but must be one of {', '.join(ENGINES)}")
     return Module(
@@ -192,8 +155,39 @@ def load(
     )
 
 
+def _opened(
+    source: FileSource, limits: Limits, verify: bool, engine: EngineName, cache: bool
+) -> tuple[Program, FileIdentity | None]:
+    """The program, and the file that it is from, where that is sure.
+
+    It is not verified again where a process before this one verified the very bytes, and kept a recipe.
+    """
+    origin = source_identity(source)
+    known = verify and cache and engine != "reference" and _verified_before(origin, limits)
+    program = open_program(source, limits=limits, verify=verify and not known)
+    if origin == source_identity(source):
+        return program, origin
+    # Replaced while it was opened: which one was it?
+    return (open_program(source, limits=limits) if known else program), None
+
+
+def _verified_before(origin: FileIdentity | None, limits: Limits) -> bool:
+    if origin is None or limits != DEFAULT_LIMITS:
+        return False
+    from pteron.runtime.onnx_engine.cache import default_cache
+    from pteron.runtime.onnx_engine.recipe import verified_before
+
+    kept = default_cache()
+    return kept is not None and verified_before(kept, origin)
+
+
 def _external_data(data: FileSource | Iterable[FileSource]) -> dict[str, TensorEntry]:
-    sources: Iterable[Any] = data if isinstance(data, list | tuple) else [data]
+    sources: Sequence[Any] = data if isinstance(data, list | tuple) else [data]
+    if not sources:
+        return {}
+    # Not imported where there is none: it would take as long as all of the rest.
+    from pteron.format.flat_tensor import read_tensor_data
+
     merged: dict[str, TensorEntry] = {}
     origin: dict[str, str] = {}
     for source in sources:

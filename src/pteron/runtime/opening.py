@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pteron.errors import VerificationError
-from pteron.format.bundled_program import read_bundled_program
 from pteron.format.identify import FileKind, identify
 from pteron.format.limits import DEFAULT_LIMITS, Limits
 from pteron.format.program import Program, read_program
 from pteron.format.source import FileSource, read_source
-from pteron.format.verify import Finding, Severity, verify_program
 from pteron.ops import REGISTRY
 from pteron.ops.registry import call_length
+
+if TYPE_CHECKING:
+    from pteron.format.verify import Finding
 
 
 def arity(name: str) -> frozenset[int] | None:
@@ -30,16 +33,22 @@ def open_program(source: FileSource, *, limits: Limits = DEFAULT_LIMITS, verify:
     """
     buffer, name = read_source(source)
     if identify(buffer) is FileKind.BUNDLED_PROGRAM:
+        from pteron.format.bundled_program import read_bundled_program
+
         program = read_bundled_program(buffer, file=name, limits=limits).program
     else:
         program = read_program(buffer, limits=limits, file=name)
     if verify:
+        from pteron.format.verify import verify_program
+
         refuse(program, verify_program(program, limits=limits, arity=arity))
     return program
 
 
 def refuse(program: Program, findings: tuple[Finding, ...]) -> None:
     """Raise ``VerificationError`` where the findings hold an error."""
+    from pteron.format.verify import Severity
+
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         more = f" (and {len(errors) - 1} more; see `pteron verify`)" if len(errors) > 1 else ""
@@ -51,5 +60,7 @@ def verify(source: FileSource | Program, *, limits: Limits = DEFAULT_LIMITS) -> 
 
     Raises ``FormatError`` for a file that cannot be read at all.
     """
+    from pteron.format.verify import verify_program
+
     program = source if isinstance(source, Program) else open_program(source, limits=limits, verify=False)
     return verify_program(program, limits=limits, arity=arity)

@@ -167,7 +167,7 @@ def test_a_copy_shares_the_recipe(tmp_path: Path, cache: Path) -> None:
     copy = written(recorded, tmp_path / "copy")
     check(load(copy), recorded)
     assert isinstance(load(copy), RecalledMethod)
-    assert len(list(cache.glob("recipes/*"))) == 1
+    assert len([note for note in cache.glob("recipes/*") if note.stat().st_size]) == 1
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "other"])
@@ -176,7 +176,7 @@ def test_damage(what: str, damage: str, tmp_path: Path, cache: Path) -> None:
     recorded = case("lenet.pte")
     path = written(recorded, tmp_path)
     check(load(path), recorded)
-    (target,) = cache.glob(what)
+    (target,) = (found for found in cache.glob(what) if found.stat().st_size)
     content = bytearray(target.read_bytes())
     match damage:
         case "flip":

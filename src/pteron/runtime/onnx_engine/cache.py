@@ -7,7 +7,8 @@ renamed, so that a process that is killed, a full disk or a race leaves no half 
 one that does not match its seal is thrown away. Nothing here may fail a run: without a usable folder there is no cache.
 
 Beside the entries lie notes: small files that may be lost at any time. ``files`` has digests of files' contents by what
-tells a file from others, ``recipes`` (:mod:`.recipe`) has what leads from a program's file to an entry.
+tells a file from others, and which entries were found whole; ``recipes`` (:mod:`.recipe`) has what leads from a
+program's file to an entry.
 
 ``PTERON_CACHE=0`` turns it off, ``PTERON_CACHE=<folder>`` puts it elsewhere, ``PTERON_CACHE_SIZE`` bounds its bytes.
 """
@@ -20,9 +21,6 @@ import hashlib
 import itertools
 import json
 import os
-import platform
-import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +48,7 @@ MAX_NOTES = 4096
 SETTLED = 2.0
 
 _NOTES = ("files", "recipes")
+_PARTS = ("model.onnx", "weights.bin")
 
 _BLOCK = 8192
 
@@ -66,16 +65,33 @@ class Cache:
         entry = self.folder / key
         try:
             seal = json.loads((entry / "seal.json").read_bytes())
-            for name in ("model.onnx", "weights.bin"):
-                if seal[name] != checksum(entry / name):
-                    raise ValueError(name)
+            seen = self._seen(entry, seal)
+            if seen is None or not seen.exists():
+                for name in _PARTS:
+                    if seal[name] != checksum(entry / name):
+                        raise ValueError(name)
+                if seen is not None:
+                    self.write_note(seen, b"")
         except (OSError, ValueError, KeyError, TypeError):
             # Damaged, unless it was never written.
-            shutil.rmtree(entry, ignore_errors=True)
+            _remove(entry)
             return None
         with contextlib.suppress(OSError):
             os.utime(entry)
         return entry / "model.onnx"
+
+    def _seen(self, entry: Path, seal: object) -> Path | None:
+        """The note that says of these very files that their content was compared with the seal.
+
+        It counts until the machine starts again, as what was written may not have reached the disk before. None where
+        that cannot be told, or where the files changed just now. Raises ``OSError``.
+        """
+        boot = _boot()
+        files = [identity_of(str(entry / name), name) for name in _PARTS]
+        if not boot or time.time() - max(max(file.mtime_ns, file.ctime_ns) for file in files) / 1e9 <= SETTLED:
+            return None
+        named = repr((boot, seal, [tuple(file) for file in files]))
+        return self.folder / "files" / hashlib.sha256(named.encode()).hexdigest()[:40]
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[Path | None]:
@@ -83,7 +99,7 @@ class Cache:
 
         What goes wrong inside is raised after the folder is removed; what goes wrong in making an entry of it is not.
         """
-        draft = self.folder / f"draft-{os.getpid()}-{secrets.token_hex(4)}"
+        draft = self.folder / f"draft-{os.getpid()}-{os.urandom(4).hex()}"
         try:
             draft.mkdir(parents=True, mode=0o700)
         except OSError:
@@ -94,7 +110,7 @@ class Cache:
             with contextlib.suppress(OSError, ValueError):
                 self._seal(draft, key)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            _remove(draft)
 
     def _seal(self, draft: Path, key: str) -> None:
         weights = draft / "weights.bin"
@@ -103,7 +119,7 @@ class Cache:
         size = sum(path.stat().st_size for path in draft.iterdir())
         if size > self.limit // 2:
             return
-        seal = {name: checksum(draft / name) for name in ("model.onnx", "weights.bin")}
+        seal = {name: checksum(draft / name) for name in _PARTS}
         (draft / "seal.json").write_text(json.dumps(seal))
         # Fails where another process was first; its entry is as good.
         draft.rename(self.folder / key)
@@ -117,7 +133,7 @@ class Cache:
                 used = path.stat().st_mtime
                 if path.name.startswith("draft-"):
                     if time.time() - used > STALE:
-                        shutil.rmtree(path, ignore_errors=True)
+                        _remove(path)
                 elif path.name in _NOTES:
                     _thin(path)
                 elif path.is_dir():
@@ -128,7 +144,7 @@ class Cache:
         for _, size, path in sorted(entries, key=lambda entry: entry[0]):
             if total <= self.limit:
                 break
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             total -= size
 
     def key(self, model: SegmentModel, *options: object) -> str | None:
@@ -179,7 +195,7 @@ class Cache:
 
     def write_note(self, note: Path, content: bytes) -> None:
         """Write a note whole or not at all; nothing is said where it cannot be."""
-        draft = note.with_name(f"{note.name}-{os.getpid()}-{secrets.token_hex(4)}")
+        draft = note.with_name(f"{note.name}-{os.getpid()}-{os.urandom(4).hex()}")
         with contextlib.suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
@@ -188,6 +204,12 @@ class Cache:
             except OSError:
                 draft.unlink(missing_ok=True)
                 raise
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _thin(folder: Path) -> None:
@@ -216,8 +238,18 @@ def surroundings() -> tuple[str, ...]:
     return FORMAT, __version__, onnxruntime.__version__, _processor()
 
 
+@functools.cache
+def _boot() -> str:
+    """What tells this start of the machine from others; empty where that cannot be known."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
+
+
 def _processor() -> str:
     """What tells processors apart whose instruction sets, and so whose layouts, differ."""
+    import platform
+
     machine = platform.machine()
     with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as lines:
         # Cores of x86 are alike; reading them all takes long where there are many.

@@ -52,10 +52,16 @@ _FEW_ROWS = 4
 
 
 def gains_by_packing(nodes: Iterable[Node]) -> bool:
-    """Whether weights packed once make the nodes faster: not for products with a few rows, as of a decoder's step."""
+    """Whether weights packed once make the nodes faster.
+
+    Not for products with a few rows, as of a decoder's step. Nor for convolutions of floats: ONNX Runtime packs theirs
+    when the model is optimised, if at all; only transposed ones turn theirs around.
+    """
     for node in nodes:
         namespace, _, name = node.op.partition("::")
-        if namespace not in ("aten", "dim_order_ops", "executorch_prim") or name.startswith("convolution"):
+        if namespace not in ("aten", "dim_order_ops", "executorch_prim"):
+            return True
+        if name.startswith("convolution") and (name != "convolution" or node.operands["transposed"]):
             return True
         if name in ("mm", "bmm", "addmm", "linear"):
             shape = node.outputs[0].tensor_type.shape

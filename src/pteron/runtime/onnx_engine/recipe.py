@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pteron.format.method import Method
     from pteron.format.program import Program
     from pteron.format.source import FileIdentity
-    from pteron.runtime.method import Settings
+    from pteron.runtime.settings import Settings
 
 FOLDER = "recipes"
 
@@ -64,6 +64,7 @@ class RecipePlace:
     cache: Cache
     origin: FileIdentity
     method: str
+    verified: bool
 
     def find(self) -> Recipe | None:
         """The recipe, or None where there is none or it is damaged."""
@@ -96,6 +97,8 @@ class RecipePlace:
                     "prepack": recipe.prepack,
                 }
             ).encode()
+            if self.verified:
+                self.cache.write_note(_verified_note(self.cache, content), b"")
             self.cache.write_note(self._path(content), hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
     def _path(self, content: str) -> Path:
@@ -116,7 +119,18 @@ def recipe_place(program: Program, method: Method, settings: Settings, cache: Ca
         return None
     if not all(settings.backends.is_own(backend_id) for backend_id in method.backends):
         return None
-    return RecipePlace(cache, origin, method.name)
+    return RecipePlace(cache, origin, method.name, settings.verified)
+
+
+def verified_before(cache: Cache, origin: FileIdentity) -> bool:
+    """Whether the very bytes of a file were verified, by these sources, before a recipe of it was kept."""
+    content = cache.known_content(origin)
+    return content is not None and not REGISTRY.reduced and _verified_note(cache, content).exists()
+
+
+def _verified_note(cache: Cache, content: str) -> Path:
+    named = repr((content, _sources(), "verified"))
+    return cache.folder / FOLDER / hashlib.sha256(named.encode()).hexdigest()[:40]
 
 
 @functools.cache
