@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pteron.format.flat_tensor import TensorEntry
     from pteron.format.source import FileIdentity
     from pteron.runtime.onnx_engine.plan import MethodPlan
+    from pteron.runtime.onnx_engine.profiler import Profiler
+    from pteron.runtime.profiling import MethodProfile
 
 
 class Module:
@@ -50,6 +52,8 @@ class Module:
         self._engine = engine
         self._threads = threads
         self._cache = cache
+        self._share_memory_arenas = share_memory_arenas
+        self._profiler: Profiler | None = None
         self._loaded: dict[str, RunnableMethod] = {}
         self._reasons: dict[str, str] = {}
         self._lock = threading.RLock()
@@ -79,7 +83,14 @@ class Module:
                     raise MethodNotFoundError(f"{self.program.file}: no method {name!r}; it has {known}")
                 engine = check_engine(self._engine)
                 loaded, self._reasons[name] = load_method(
-                    self.program, method, self._settings, self._shared, engine, self._threads, self._cache
+                    self.program,
+                    method,
+                    self._settings,
+                    self._shared,
+                    engine,
+                    self._threads,
+                    self._cache,
+                    self._profiler,
                 )
                 self._loaded[name] = loaded
             return loaded
@@ -103,6 +114,29 @@ class Module:
         """For every method: the engine, the steps it runs in, and why any of them is not the fast engine's."""
         with self._lock:
             return {name: plan_of(self[name], self._reasons.get(name, "")) for name in self.program.methods}
+
+    def profile(self, name: str, inputs: Sequence[Any], *, runs: int = 1, warm_up: int = 1) -> MethodProfile:
+        """Where the time of a method goes, by operator, on the engine that runs it.
+
+        The method is prepared anew for it and called ``warm_up`` and then ``runs`` times on the inputs, from the state
+        that the file gives; what is loaded already and its state stay as they are. Raises what calls raise.
+        """
+        from pteron.runtime.profiling import profile_method
+
+        return profile_method(self, name, inputs, runs=runs, warm_up=warm_up)
+
+    def again(self, profiler: Profiler) -> Module:
+        """The same program, to be prepared anew with sessions that a profiler opens."""
+        fresh = Module(
+            self.program,
+            self._settings,
+            share_memory_arenas=self._share_memory_arenas,
+            engine=self._engine,
+            threads=self._threads,
+            cache=False,
+        )
+        fresh._profiler = profiler
+        return fresh
 
     def reset(self) -> None:
         """Put the mutable state of every method back to what the file gives."""
