@@ -19,8 +19,9 @@ class Piece:
     """What takes the place of one instruction: a graph under construction over values of the plan.
 
     ``builder`` appends nodes; :meth:`read` gives what the plan's value holds before them, :meth:`emit` turns all of it
-    into instructions. Temporary tensors lie behind all memory that the plan uses, and pieces of one plan share that
-    room: none of them is alive outside of its piece.
+    into instructions. Kernels take operands of one dim order, so a tensor with one of its own is read and written under
+    the sizes that it has in memory, with a permutation beside. Temporary tensors lie behind all memory that the plan
+    uses, and pieces of one plan share that room: none of them is alive outside of its piece.
     """
 
     def __init__(self, edit: PlanEdit, pool: ConstantPool, place: str, start: int) -> None:
@@ -29,6 +30,7 @@ class Piece:
         self.builder = Builder(self.graph, self.graph.entry)
         self._pool, self._start = pool, start
         self._read: dict[int, Value] = {}
+        self._turned: dict[int, Value] = {}
 
     def read(self, index: int) -> Operand:
         """The plan's value: a graph value for a tensor, a Python constant or a list of these for anything else.
@@ -73,9 +75,10 @@ class Piece:
         emitter = Emitter(self.edit, self.graph, self._pool, self.place, operators)
         for index, value in self._read.items():
             emitter.bind(value, index)
+        turned = {self._stored(index): self._in_order(index, value) for index, value in results.items()}
         bound: set[Value] = set(self._read.values()) | {constant.value for constant in self.graph.constants}
         copies: list[tuple[int, Value]] = []
-        for index, value in results.items():
+        for index, value in turned.items():
             wanted = self.type(index)
             direct = value not in bound and value.producer is not None
             if direct and _same_memory(value.tensor_type, wanted):
@@ -89,7 +92,34 @@ class Piece:
         emitter.plan(start=self._start)
         return emitter.instructions
 
+    def _stored(self, index: int) -> int:
+        """A tensor over the same memory in plain dim order; raises ``UnsupportedError`` where there can be none."""
+        stored = self.edit.as_stored(index)
+        if stored is None:
+            raise UnsupportedError(
+                f"{self.place}: value {index} has a dim order of its own, and is dynamic or not memory planned"
+            )
+        return stored
+
+    def _in_order(self, index: int, value: Value) -> Value:
+        """The value as it lies in the memory of the plan's tensor."""
+        order = self.type(index).dim_order
+        return self._permuted(value, order) if order else value
+
+    def _permuted(self, value: Value, dims: Sequence[int]) -> Value:
+        type = value.tensor_type
+        sizes = tuple(type.shape[dim] for dim in dims)
+        operands: dict[str, Operand] = {"self": value, "dims": list(dims)}
+        return self.builder.call("aten::permute_copy", operands, TensorType(type.scalar_type, sizes, type.dynamic))
+
     def _tensor(self, index: int, tensor: schema.Tensor) -> Value:
+        order = tensor_type(tensor).dim_order
+        if order:
+            if index not in self._turned:
+                stored = self._stored(index)
+                value = self._tensor(stored, self.edit.val(stored))  # type: ignore[arg-type]
+                self._turned[index] = self._permuted(value, [order.index(dim) for dim in range(len(order))])
+            return self._turned[index]
         if index not in self._read:
             if tensor.shape_dynamism is TensorShapeDynamism.DYNAMIC_UNBOUND:
                 raise UnsupportedError(f"{self.place}: value {index} has no upper bound")
