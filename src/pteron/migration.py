@@ -106,7 +106,7 @@ class Migrated:
         """Like :meth:`compare`; raises ``MigrationError`` where the result must not be used."""
         comparison = self.compare(seed, inputs)
         if comparison.problem:
-            hint = "" if inputs else "; if generated inputs are not what the method is for, give some that are"
+            hint = "" if inputs else "; if generated inputs are not what the method is for, give real ones (--input)"
             raise MigrationError(
                 f"{self.plan.file}: the rewritten file would not say the same: {comparison.problem}{hint}"
             )

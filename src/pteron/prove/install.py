@@ -72,6 +72,11 @@ def install(
     ``announce`` gets a sentence before each step. Raises ``UnsupportedError`` where one cannot be installed.
     """
     need_posix()
+    there = [environment(recipe(release).release) for release in releases]
+    if all(place.state == "installed" for place in there):  # also while another installation is under way
+        for place in there:
+            announce(f"executorch {place.release} is installed already")
+        return there
     sweep()
     with changing(lambda: announce("another installation is under way; waiting for it")):
         tool = installer()
