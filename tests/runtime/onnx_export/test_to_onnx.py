@@ -236,6 +236,20 @@ class TestRefusals:
         with pytest.raises(pteron.UnsupportedError, match="delegates to BackendWithCompilerDemo"):
             pteron.to_onnx(corpus_files.read("1.5.1", "demo_backend.pte"), tmp_path / "m.onnx")
 
+    def test_results_that_the_program_has_no_place_for(self, tmp_path: Path) -> None:
+        data = write_program(edited(program("1.5.1/tensor_lists.pte"), {"values[25].val.items": (22, 23)}))
+        with pytest.raises(pteron.UnsupportedError, match=r"split_with_sizes_copy \(at .*: 2 results, where .* has 3"):
+            pteron.to_onnx(data, tmp_path / "m.onnx")
+        module = pteron.load(data, engine="onnxruntime")
+        inputs = [np.ones(info.shape, info.scalar_type.dtype) for info in module.methods["forward"].inputs]
+        with pytest.raises(pteron.ExecutionError):
+            module.forward(*inputs)
+
+    def test_a_delegate_without_a_place_for_its_output(self, tmp_path: Path) -> None:
+        data = write_program(edited(program("1.5.1/xnnpack_mlp.pte"), {"code[0].args": (0,)}))
+        with pytest.raises(pteron.UnsupportedError, match="has an argument 1, the call has none"):
+            pteron.to_onnx(data, tmp_path / "m.onnx")
+
     def test_methods(self, tmp_path: Path) -> None:
         data = corpus_files.read("1.5.1", "multi_method.pte")
         with pytest.raises(pteron.MethodNotFoundError, match="which method"):

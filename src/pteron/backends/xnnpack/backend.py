@@ -143,9 +143,10 @@ def arguments(payload: Payload, *, outputs: bool) -> list[XNNTensorValue]:
 def _expand_in_line(payload: Payload, site: DelegateSite, constants: Constants) -> dict[int, Value]:
     builder = site.builder
     inputs: dict[int, Value] = {}
-    for tensor in arguments(payload, outputs=False):
+    for tensor in (*arguments(payload, outputs=False), *arguments(payload, outputs=True)):
         if tensor.external_id >= len(site.args):
             raise site.unsupported(f"the payload has an argument {tensor.external_id}, the call has none")
+    for tensor in arguments(payload, outputs=False):
         value = site.read(tensor.external_id)
         if not isinstance(value, Value) or not value.is_tensor:
             raise site.unsupported(f"argument {tensor.external_id} is no tensor")
@@ -157,6 +158,8 @@ def _expand_in_line(payload: Payload, site: DelegateSite, constants: Constants) 
         inputs[tensor.external_id] = _physical(builder, value)
     results = expand(payload, builder, inputs, constants)
     for position, value in results.items():
+        if position >= len(site.args):
+            raise site.unsupported(f"the payload has an argument {position}, the call has none")
         out = site.type(position)
         if out is not None and out.rank == 0 and value.tensor_type.shape == (1,):
             results[position] = builder.reshape(value, ())

@@ -304,7 +304,8 @@ class Builder:
             raise Declined(f"arguments that have no lowering ({error})") from error
         results = list(result) if isinstance(result, list | tuple) else [result]
         if len(results) != len(specs):
-            raise TypeError(f"the lowering of {entry.op} gives {len(results)} results instead of {len(specs)}")
+            del self.nodes[mark:]
+            raise Declined(f"{len(results)} results, where the program has {len(specs)}")
         typed = [None if r is None else self._typed(r, spec) for r, spec in zip(results, specs, strict=True)]
         self._known.update((ref.name, ref) for ref in typed if ref is not None)
         return typed
