@@ -114,27 +114,87 @@ def test_a_folder_that_cannot_be_written(model: Path, monkeypatch: pytest.Monkey
     assert place.read_text() == "here first"
 
 
+READ_ONLY = """
+import ctypes, os, sys
+import numpy as np, pteron
+from pteron.runtime.onnx_engine import cache
+cache.MIN_NODES, cache.SETTLED = 1, -60.0
+if os.geteuid() == 0:  # root may write anywhere, unless it gives its capabilities up
+    assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()) == 0
+try:
+    open(os.path.join(os.environ["PTERON_CACHE"], "onnx", "probe"), "w")
+    sys.exit("the folder can be written")
+except PermissionError:
+    pass
+method = pteron.load(sys.argv[1], engine="onnxruntime", threads=1).forward
+np.save(sys.argv[3], method(np.load(sys.argv[2]))[0])
+print(type(method).__name__)
+"""
+
+
+@pytest.mark.parametrize(("filled", "kind"), [(False, "OnnxMethod"), (True, "RecalledMethod")])
+def test_a_folder_that_can_only_be_read(
+    model: Path, filled: bool, kind: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in it is used; nothing is written, and nothing fails."""
+    monkeypatch.setattr(cache_module, "SETTLED", -60.0)
+    folder = model.parent / "cache" / "onnx"
+    folder.mkdir(parents=True)
+    if filled:
+        run(model)
+    call = CASE.calls()[0]
+    out = tmp_path_factory.mktemp("out") / "out.npy"
+    given = out.with_name("in.npy")
+    np.save(given, call.inputs[0])
+    before = everything(folder)
+    folders = [path for path in (folder, *folder.rglob("*")) if path.is_dir()]
+    for path in folders:
+        path.chmod(0o555)
+    try:
+        command = [sys.executable, "-c", READ_ONLY, str(model), str(given), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        for path in folders:
+            path.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [kind]
+    np.testing.assert_allclose(np.load(out), call.outputs[0], rtol=1e-3, atol=1e-4)
+    assert everything(folder) == before
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 LIMITED = """
 import resource, signal, sys
 import numpy as np, pteron
 from pteron.runtime.onnx_engine import cache
-cache.MIN_NODES = 1
+cache.MIN_NODES, cache.SETTLED = 1, -60.0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 x = np.load(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+limit = int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 np.save(sys.stdout.buffer, pteron.load(sys.argv[1], engine="onnxruntime", threads=1).forward(x)[0])
 """
 
 
-def test_a_full_disk(model: Path) -> None:
-    """Writes fail after two kilobytes; the answer is right and nothing of the entry is left."""
+@pytest.mark.parametrize("limit", [16, 2048, 10_000])
+def test_a_full_disk(model: Path, limit: int) -> None:
+    """Writes fail after some bytes, in notes, in the model or in its weights; the answer is right, nothing is left."""
     call = CASE.calls()[0]
     given = model.parent / "in.npy"
     np.save(given, call.inputs[0])
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(model), str(given)], capture_output=True, check=True)
+    command = [sys.executable, "-c", LIMITED, str(model), str(given), str(limit)]
+    done = subprocess.run(command, capture_output=True, check=True)
     output = np.frombuffer(done.stdout[-call.outputs[0].nbytes :], np.float32).reshape(call.outputs[0].shape)
     np.testing.assert_allclose(output, call.outputs[0], rtol=1e-3, atol=1e-4)
     assert not entries(model)
+    left = everything(model.parent / "cache" / "onnx")
+    assert not [name for name, content in left.items() if "-" in Path(name).name or not content]
+    run(model)
+    run(model)
+    assert len(entries(model)) == 1
 
 
 KILLED = """
@@ -143,17 +203,19 @@ import pteron
 from pteron.runtime.onnx_engine import cache
 cache.MIN_NODES = 1
 moment = sys.argv[2]
+wait = lambda *a: (print("now", flush=True), os.read(0, 1))
 if moment == "seal":
-    cache.Cache._seal = lambda *a: (print("now", flush=True), os.read(0, 1))
-else:
-    find = cache.checksum
-    cache.checksum = lambda path: (print("now", flush=True), os.read(0, 1))
+    cache.Cache._seal = wait
+elif moment == "checksum":
+    cache.checksum = wait
+elif moment == "rename":
+    cache.Path.rename = wait
 import numpy as np
 pteron.load(sys.argv[1], engine="onnxruntime", threads=1).plan()
 """
 
 
-@pytest.mark.parametrize("moment", ["seal", "checksum"])
+@pytest.mark.parametrize("moment", ["seal", "checksum", "rename"])
 def test_a_process_that_is_killed_while_writing(model: Path, moment: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(model), moment], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -186,6 +248,23 @@ x = np.load(sys.argv[2])
 for _ in range(3):
     np.save(sys.argv[3], pteron.load(sys.argv[1], engine="onnxruntime", threads=1).forward(x)[0])
 """
+
+
+def test_a_process_that_is_killed_at_any_time(model: Path) -> None:
+    """Killed while ONNX Runtime writes the model, or before or after: the next one has the right answers."""
+    code = KILLED.replace("import numpy as np\n", 'print("now", flush=True)\n')
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.2):
+        process = subprocess.Popen([sys.executable, "-c", code, str(model), "-"], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"now\n"
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        run(model)
+    whole = [path for path in entries(model) if not path.name.startswith("draft-")]
+    assert len(whole) == 1
+    assert Cache(whole[0].parent).find(whole[0].name) is not None
 
 
 def test_many_processes_at_once(model: Path) -> None:

@@ -80,6 +80,10 @@ class Cache:
             os.utime(entry)
         return entry / "model.onnx"
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry of that name, whole or not."""
+        return (self.folder / key).is_dir()
+
     def _seen(self, entry: Path, seal: object) -> Path | None:
         """The note that says of these very files that their content was compared with the seal.
 

@@ -147,7 +147,7 @@ class OnnxMethod:
         """Keep the recipe, where the model has an entry in the cache to open it from."""
         model, block = step.model, self.graph.entry
         entry = place.cache.key(model)
-        if entry is None:
+        if entry is None or not place.cache.has(entry):
             return
         nodes = tuple(NodeOrigin(node.op, node.source) for node in model.labels.values())
         parallel = threads_for(block.nodes, None) is None
