@@ -1,7 +1,7 @@
 """Damaged files end in a ``PteronError`` or run: no other exception, no hang, no flood of memory.
 
 The default run takes a sample. ``pytest -m robustness`` takes every truncation and every bit flip of every seed, and
-100,000 random mutants of all kinds of file.
+100,000 random mutants of all kinds of file on the reference engine and 40,000 others on the fast one.
 """
 
 import os
@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from robustness import fleet, mutants
-from robustness.exercise import ENTRY_POINTS, examine, warm_up
+from robustness.exercise import ENTRY_POINTS, FAST, examine, warm_up
 
 FILES = sorted(mutants.SEEDS.iterdir())
 RANDOM_SEED = 20240607
 SHARDS = 10
 RANDOM_MUTANTS = 100_000
+FAST_SEED = 20261123
+FAST_MUTANTS = 40_000
 WORKERS = 1 if "PYTEST_XDIST_WORKER" in os.environ else os.cpu_count() or 1
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -60,6 +62,21 @@ def test_a_sample_of_random_mutants(shard: int) -> None:
     assert tally.outcomes["runs"] > 100
 
 
+def test_a_sample_of_random_mutants_on_the_fast_engine() -> None:
+    tally = fleet.Tally()
+    job = fleet.RandomMutants(FAST_SEED, FAST)
+    for number in range(1000):
+        tally.add(number, job(number))
+    assert tally.faults == {}
+    assert tally.outcomes["runs"] > 100
+
+
+@pytest.mark.parametrize("number", [6511, 18801, 31010])
+def test_mutants_that_once_broke_the_fast_engine(number: int) -> None:
+    """A permutation of another rank than its tensor, a geometry with a hole, a payload's output beyond the call's."""
+    assert fleet.RandomMutants(7, FAST)(number).fault == ""
+
+
 @pytest.mark.robustness
 @each_file
 def test_every_truncation_and_every_bit_flip(path: Path) -> None:
@@ -74,5 +91,15 @@ def test_every_truncation_and_every_bit_flip(path: Path) -> None:
 def test_a_hundred_thousand_random_mutants(shard: int) -> None:
     size = RANDOM_MUTANTS // SHARDS
     tally = fleet.run(range(shard * size, (shard + 1) * size), fleet.RandomMutants(RANDOM_SEED), workers=WORKERS)
+    assert tally.faults == {}
+    assert tally.cases == size
+
+
+@pytest.mark.robustness
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_forty_thousand_random_mutants_on_the_fast_engine(shard: int) -> None:
+    size = FAST_MUTANTS // SHARDS
+    numbers = range(shard * size, (shard + 1) * size)
+    tally = fleet.run(numbers, fleet.RandomMutants(FAST_SEED, FAST), workers=WORKERS)
     assert tally.faults == {}
     assert tally.cases == size

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from graph_text import expect_pass
+from graph_text import expect_pass, read_graph
 
 from pteron.graph.passes import views
 
@@ -85,3 +85,14 @@ def test_what_converts_on_the_way_is_no_neighbour() -> None:
         }
         """
     expect_pass(views.run, text, text)
+
+
+def test_dims_of_another_rank_are_left_to_the_operator_to_refuse() -> None:
+    text = """
+        graph forward(%x: float32[2, 3]) {
+        block0:
+          %1: float32[2, 3, 1] = aten::permute_copy(self=%x, dims=[0, 1, 2])
+          return %1
+        }
+        """
+    assert not views.run(read_graph(text))

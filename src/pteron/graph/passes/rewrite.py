@@ -110,12 +110,13 @@ def permutation(node: Node | None) -> tuple[int, ...] | None:
     """The dims of a ``permute_copy`` that converts nothing, none of them negative; None for any other node."""
     if node is None or node.op != "aten::permute_copy" or moves_elements(node) is None:
         return None
-    given = integers(node.operands["dims"])
-    if given is None:
+    given, source = integers(node.operands["dims"]), node.operands["self"]
+    if given is None or not isinstance(source, Value):
         return None
     rank = len(given)
     dims = tuple(wrapped(dim, rank) for dim in given)
-    fits = node.outputs[0].tensor_type.rank == rank and sorted(dims) == list(range(rank))
+    ranks = {source.tensor_type.rank, node.outputs[0].tensor_type.rank}
+    fits = ranks == {rank} and sorted(dims) == list(range(rank))
     return dims if fits else None
 
 

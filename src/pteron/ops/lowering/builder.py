@@ -157,6 +157,9 @@ class Builder:
         **attributes: Attribute,
     ) -> list[Ref]:
         """Add a node with several results; ``shape`` is that of the first, None in ``dtypes`` an absent result."""
+        for key, value in attributes.items():
+            if isinstance(value, list | tuple) and any(item is None or isinstance(item, str | Ref) for item in value):
+                raise Declined(f"{key} that are not constant numbers")
         names = [self._name() if dtype is not None else "" for dtype in dtypes]
         node = NodeRecord(op_type, [x.name if x else "" for x in inputs], names, dict(attributes), domain)
         self.nodes.append(node)
