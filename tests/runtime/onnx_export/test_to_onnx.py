@@ -14,6 +14,7 @@ import corpus_files
 import pteron
 from onnx_models import check
 from program_edits import edited, program
+from pteron.format.schema import Double
 from pteron.format.write import write_program
 from pteron.graph.ir import Block, Branch, Graph, Jump, Return
 from pteron.ops import Registry
@@ -244,6 +245,16 @@ class TestRefusals:
         inputs = [np.ones(info.shape, info.scalar_type.dtype) for info in module.methods["forward"].inputs]
         with pytest.raises(pteron.ExecutionError):
             module.forward(*inputs)
+
+    def test_numbers_that_no_attribute_holds(self, tmp_path: Path) -> None:
+        base = program("1.5.1/attention_block.pte")
+        plan = base.root.execution_plan[0]
+        (place, *_) = [
+            i for i, v in enumerate(plan.values) if isinstance(v.val, Double) and 0 < v.val.double_val < 1e-3
+        ]
+        data = write_program(edited(base, {f"values[{place}].val.double_val": 1e300}))
+        with pytest.raises(pteron.UnsupportedError, match=r"native_layer_norm .*1e\+300, which is more than float32"):
+            pteron.to_onnx(data, tmp_path / "m.onnx")
 
     def test_a_delegate_without_a_place_for_its_output(self, tmp_path: Path) -> None:
         data = write_program(edited(program("1.5.1/xnnpack_mlp.pte"), {"code[0].args": (0,)}))

@@ -33,6 +33,9 @@ _UNSUPPORTED = frozenset({"uint64", "float8_e5m2", "float8_e4m3fn", "float8_e5m2
 # Constants up to this many bytes are written into the model, where ONNX Runtime's optimisers can look at them.
 INLINE_BYTES = 1024
 
+# Numbers among the attributes are float32.
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def carrier(dtype: DType) -> DType:
     """The dtype that holds ``dtype`` inside of a model; raises :class:`Declined` where there is none."""
@@ -161,6 +164,9 @@ class Builder:
             if isinstance(value, list | tuple) and any(item is None or isinstance(item, str | Ref) for item in value):
                 raise Declined(f"{key} that are not constant numbers")
         names = [self._name() if dtype is not None else "" for dtype in dtypes]
+        for key, value in attributes.items():
+            if isinstance(value, float) and math.isfinite(value) and abs(value) > _LARGEST:
+                raise Declined(f"{key} of {value}, which is more than float32 holds")
         node = NodeRecord(op_type, [x.name if x else "" for x in inputs], names, dict(attributes), domain)
         self.nodes.append(node)
         self._made.update((name, node) for name in names if name)
