@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import os
 import time
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pteron.format.source import FileIdentity, identity_of
+from pteron.runtime.onnx_engine.processor import processor
 from pteron.version import __version__
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def surroundings() -> tuple[str, ...]:
     """What beside a program decides an entry: this format, the versions, the processor."""
     import onnxruntime
 
-    return FORMAT, __version__, onnxruntime.__version__, _processor()
+    return FORMAT, __version__, onnxruntime.__version__, processor()
 
 
 @functools.cache
@@ -248,19 +248,6 @@ def _boot() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""
-
-
-def _processor() -> str:
-    """What tells processors apart whose instruction sets, and so whose layouts, differ."""
-    import platform
-
-    machine = platform.machine()
-    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as lines:
-        # Cores of x86 are alike; reading them all takes long where there are many.
-        found = itertools.takewhile(str.strip, lines) if machine in ("x86_64", "i686") else lines
-        wanted = ("model name", "flags", "Features", "CPU part")
-        return repr(sorted({line.strip() for line in found if line.startswith(wanted)}))
-    return f"{machine} {platform.processor()}"
 
 
 def default_cache() -> Cache | None:

@@ -12,6 +12,7 @@ import numpy as np
 from pteron.runtime.onnx_engine.availability import runtime
 from pteron.runtime.onnx_engine.cache import Cache
 from pteron.runtime.onnx_engine.errors import message_of
+from pteron.runtime.onnx_engine.processor import may_overflow
 
 if TYPE_CHECKING:
     from pteron.runtime.onnx_engine.model import SegmentModel
@@ -98,6 +99,8 @@ def _plain_options(threads: int | None, prepack: bool) -> Any:
     options.inter_op_num_threads = 1
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
+    if may_overflow():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 
