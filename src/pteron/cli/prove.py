@@ -147,7 +147,7 @@ def _run(
         try:
             records = _work(cells, jobs, journal)
         except Interrupted as interrupted:
-            done = len(journal.records)
+            done = journal.on_disk()
             interrupted.note = f" with {done} of {len(cells)} done; the same command goes on from there"
             raise
         write_evidence(Path(output), records)
