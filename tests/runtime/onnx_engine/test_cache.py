@@ -70,6 +70,26 @@ def test_another_file_with_the_same_content_shares_the_entry_name_part(model: Pa
     assert len(entries(model)) == 2
 
 
+def test_weights_in_memory_count(model: Path) -> None:
+    """Programs that are no files have entries, too, and another weight makes another one."""
+    content = model.read_bytes()
+    (x,) = CASE.calls()[0].inputs
+    for _ in range(2):
+        first = pteron.load(content, engine="onnxruntime", threads=1).forward(x)[0]
+        np.testing.assert_allclose(first, CASE.calls()[0].outputs[0], rtol=1e-3, atol=1e-4)
+        assert len(entries(model)) == 1
+    changed = bytearray(content)
+    header = pteron.open(content).header
+    assert header is not None
+    start = header.segment_base_offset
+    changed[start : start + 4096] = bytes(4096)
+    second = pteron.load(bytes(changed), engine="onnxruntime", threads=1).forward(x)[0]
+    assert len(entries(model)) == 2
+    expected = pteron.load(bytes(changed), engine="reference").forward(x)[0]
+    np.testing.assert_allclose(second, expected, rtol=1e-3, atol=1e-4)
+    assert not np.allclose(first, second)
+
+
 def test_switched_off(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(model, cache=False)
     assert not entries(model)

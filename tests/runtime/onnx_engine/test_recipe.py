@@ -59,7 +59,9 @@ def check(method: Any, recorded: Case) -> None:
             np.testing.assert_allclose(actual, expected, rtol=recorded.rtol, atol=recorded.atol)
 
 
-@pytest.mark.parametrize("name", ["lenet.pte", "xnnpack_lenet.pte", "xnnpack_int8_linear.pte", "dynamic_mlp.pte"])
+@pytest.mark.parametrize(
+    "name", ["lenet.pte", "xnnpack_lenet.pte", "xnnpack_int8_linear.pte", "dynamic_mlp.pte", "xnnpack_int8_convnet.pte"]
+)
 def test_what_is_recalled_is_the_same_method(name: str, tmp_path: Path) -> None:
     recorded = case(name)
     path = written(recorded, tmp_path)

@@ -1,7 +1,7 @@
 """The cache of optimised models: opening a file again skips ONNX Runtime's optimisers, which take most of the time.
 
-An entry is a folder named by a digest of everything that it depends on: the model, the content of the files that its
-weights lie in, the versions, and the processor (optimised layouts are made for one). It holds ``model.onnx``,
+An entry is a folder named by a digest of everything that it depends on: the model, its weights or the content of the
+files that they lie in, the versions, and the processor (optimised layouts are made for one). It holds ``model.onnx``,
 ``weights.bin`` and ``seal.json`` with their sizes and checksums. Entries are written to a folder of their own and
 renamed, so that a process that is killed, a full disk or a race leaves no half entry under a name that is looked up;
 one that does not match its seal is thrown away. Nothing here may fail a run: without a usable folder there is no cache.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 FORMAT = "1"
 DEFAULT_BYTES = 1 << 30
 
-# Below so many nodes, and for models whose weights are not in a file, optimising costs less than looking up.
+# Below so many nodes optimising costs less than looking up.
 MIN_NODES = 16
 # Folders of writers that never finished are removed when they are older, in seconds.
 STALE = 3600.0
@@ -152,10 +152,14 @@ class Cache:
             total -= size
 
     def key(self, model: SegmentModel, *options: object) -> str | None:
-        """The entry's name for a model; None where its weights are not in files, or nothing would be gained."""
-        if model.in_memory or len(model.labels) < MIN_NODES:
+        """The entry's name for a model; None where nothing would be gained."""
+        if len(model.labels) < MIN_NODES:
             return None
         digest = hashlib.sha256(model.bytes)
+        for name, array in model.in_memory.items():
+            # The model tells their types and shapes.
+            content = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            digest.update(name.encode() + content.digest())
         try:
             for path in model.files:
                 digest.update((self.content(path) or "").encode())
