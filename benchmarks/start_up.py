@@ -60,20 +60,21 @@ print("measured", json.dumps([end, usage.ru_utime + usage.ru_stime, peak, float(
 """
 
 OPENING = """
-import statistics, sys, time
+import statistics, time
 import torch, pteron
 from executorch.extension.pybindings import portable_lib
 tensors = [torch.from_numpy(x) for x in inputs]
+portable_lib._unsafe_reset_threadpool({threads})
 def official():
     return portable_lib._load_for_executorch({path!r}).run_method("forward", tensors)[0]
 def ours():
-    return pteron.load({path!r}).forward(*inputs)[0]
+    return pteron.load({path!r}, threads={threads}).forward(*inputs)[0]
 def measure(function):
     wall, cpu = time.perf_counter(), time.process_time()
     kept = function()
     return time.perf_counter() - wall, time.process_time() - cpu, kept
 official(), ours()
-pairs = [(measure(official)[:2], measure(ours)[:2]) for _ in range({rounds})]
+pairs = [(measure(official)[:2], measure(ours)[:2]) for _ in range({pairs})]
 import json
 print("measured", json.dumps([[statistics.median(p[side][what] for p in pairs) for what in (0, 1)] for side in (0, 1)]))
 """
@@ -88,7 +89,7 @@ def child(code: str) -> tuple[float, list[object]]:
 
 
 def main(path: Path, rounds: int) -> None:
-    names = {"npz": str(path.with_name(path.name.split(".")[0] + ".npz")), "path": str(path), "rounds": rounds}
+    names = {"npz": str(path.with_name(path.name.split(".")[0] + ".npz")), "path": str(path)}
     programs = {"official": OFFICIAL, "portable_lib": PORTABLE_LIB, "pteron": PTERON}
     codes = {name: (INPUT + code + REPORT).format(**names) for name, code in programs.items()}
     with tempfile.TemporaryDirectory() as cache:
@@ -100,7 +101,10 @@ def main(path: Path, rounds: int) -> None:
             for name, code in codes.items():
                 start, (end, cpu, peak, _) = child(code)
                 found[name].append((float(end) - start, float(cpu), float(peak)))  # type: ignore[arg-type]
-        _, opening = child((INPUT + OPENING).format(**names))
+        openings = {
+            threads: child((INPUT + OPENING).format(**names, threads=threads, pairs=10 * rounds))[1]
+            for threads in dict.fromkeys((1, os.cpu_count() or 1))
+        }
     medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in found.items()}
     print(f"{path.name}, {rounds} rounds")
     print(f"{'from start to first output':<30}{'wall ms':>10}{'CPU ms':>10}{'peak MB':>10}{'ratios':>26}")
@@ -108,8 +112,9 @@ def main(path: Path, rounds: int) -> None:
         ratios = "".join(f"{a / b:>8.1f}x" for a, b in zip((wall, cpu, peak), medians["pteron"], strict=True))
         print(f"{name:<30}{wall * 1e3:>10.0f}{cpu * 1e3:>10.0f}{peak / 2**20:>10.0f}{ratios}")
     print(f"{'load and first run, imported':<30}{'wall ms':>10}{'CPU ms':>10}")
-    for name, (wall, cpu) in zip(("portable_lib", "pteron"), opening, strict=True):  # type: ignore[misc]
-        print(f"{name:<30}{wall * 1e3:>10.1f}{cpu * 1e3:>10.1f}")
+    for threads, opening in openings.items():
+        for name, (wall, cpu) in zip(("portable_lib", "pteron"), opening, strict=True):  # type: ignore[misc]
+            print(f"{f'{name}, {threads} threads':<30}{wall * 1e3:>10.1f}{cpu * 1e3:>10.1f}")
 
 
 if __name__ == "__main__":
