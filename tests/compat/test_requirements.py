@@ -129,6 +129,7 @@ FEATURES: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
         "1.5.1/external_constants_mlp.pte",
     ),
     "tensor.name": (("0.7.0/mutable_buffer_names.pte", {}), "0.7.0/mutable_counter.pte"),
+    "memory.forgotten": (("0.2.1/map_model.pte", {}), "0.4.0/map_model.pte"),
     "device.tensor": (
         (
             "1.5.1/add.pte",

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pteron.compat.forgotten_memory import without_memory
 from pteron.format import schema
 from pteron.format.declare import FieldSpec
 from pteron.format.program import Program
@@ -75,6 +76,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
         "Tensors carry names that a caller can look them up by.",
         _since("ExtraTensorInfo", "fully_qualified_name"),
     ),
+    "memory.forgotten": ("An operator writes a tensor that the plan has no memory for.", "0.1.0"),
     "device.tensor": ("Tensors live on a device other than the CPU.", _since("ExtraTensorInfo", "device_type")),
     "device.memory": (
         "Planned memory lives on a device other than the CPU.",
@@ -209,6 +211,8 @@ def _plan(plan: schema.ExecutionPlan, path: str, buffers: tuple[schema.Buffer, .
             yield "list.optional_tensor", place
         elif isinstance(val, schema.String):
             yield "value.string", place
+    for index in without_memory(plan):
+        yield "memory.forgotten", f"{path}.values[{index}].val"
     for index, delegate in enumerate(plan.delegates or ()):
         inline = delegate.processed is None or delegate.processed.location == schema.DataLocation.INLINE
         yield "delegate.inline" if inline else "delegate.segment", f"{path}.delegates[{index}].processed"

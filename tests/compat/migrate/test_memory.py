@@ -6,7 +6,7 @@ import pytest
 
 import corpus_files
 from program_edits import program
-from pteron.compat.migrate.memory import without_memory
+from pteron.compat.forgotten_memory import without_memory
 from pteron.format import schema
 from pteron.format.program import read_program
 from pteron.migration import plan
@@ -24,7 +24,7 @@ def steps(name: str, target: str) -> tuple[list[str], bytes]:
 @pytest.mark.parametrize(
     ("name", "target", "expected"),
     [
-        ("0.2.1/map_model.pte", "1.0.1", ["rename-operators", "plan-forgotten-memory"]),
+        ("0.2.1/map_model.pte", "1.0.1", ["plan-forgotten-memory", "rename-operators"]),
         ("0.4.0/map_model.pte", "1.5.1", ["growing-results"]),
         ("0.4.0/map_model.pte", "0.3.0", ["growing-results"]),
     ],

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from pteron.compat.forgotten_memory import without_memory
 from pteron.compat.migrate.step import Rewritten, Subject, step
 from pteron.compat.profile import Profile
 from pteron.format import schema
 from pteron.format.schema import AllocationDetails, EValue, ExecutionPlan, KernelCall, TensorShapeDynamism
 from pteron.graph.memory_plan import ALIGNMENT
-from pteron.ops.registry import REGISTRY
 
 _COLLECT = "executorch_prim::et_copy_index.tensor"
 _LOW = (1 << 32) - 1
-FORGOTTEN = "plan-forgotten-memory"
 
 
 @step("growing-results", solves=("PT-OP-009",), layout_only=False)
@@ -39,7 +38,7 @@ def growing(subject: Subject, profile: Profile) -> Rewritten | None:
     return changed, f"let {count} tensors grow that loops collect their rows in"
 
 
-@step(FORGOTTEN)
+@step("plan-forgotten-memory", solves=("PT-FM-003",))
 def planned(subject: Subject, profile: Profile) -> Rewritten | None:
     """Plan memory for tensors that an operator writes and that the exporter forgot, as it did up to 0.3."""
     count, plans = 0, []
@@ -52,31 +51,6 @@ def planned(subject: Subject, profile: Profile) -> Rewritten | None:
     root = dataclasses.replace(subject.program.root, execution_plan=tuple(plans))
     changed = dataclasses.replace(subject, program=subject.program.replace(root=root))
     return changed, f"planned memory for {count} tensors that had none"
-
-
-def without_memory(plan: ExecutionPlan) -> list[int]:
-    """Tensors that operators write, that are no arguments of the method, and that have no memory though their sizes
-    are bounded."""
-    outside = {*(plan.inputs or ()), *(plan.outputs or ())}
-    found: dict[int, None] = {}
-    for call in calls_of(plan):
-        operator = REGISTRY.get(name_of(plan, call))
-        called = operator.schema_for(len(call.args or ())) if operator is not None else None
-        if operator is None or called is None:
-            continue
-        functional = {argument.name for argument in operator.functional.arguments}
-        for argument, index in zip(called.arguments, call.args or (), strict=False):
-            val = (plan.values or ())[index].val
-            if argument.name not in functional and index not in outside and isinstance(val, schema.Tensor):
-                bounded = val.shape_dynamism is not TensorShapeDynamism.DYNAMIC_UNBOUND
-                if (
-                    bounded
-                    and val.allocation_info is None
-                    and not val.data_buffer_idx
-                    and val.extra_tensor_info is None
-                ):
-                    found[index] = None
-    return list(found)
 
 
 def _with_memory(plan: ExecutionPlan, indices: list[int]) -> ExecutionPlan:

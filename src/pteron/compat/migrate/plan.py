@@ -103,9 +103,6 @@ def plan_migration(
             raise UnsupportedError(f"{name!r} is no step; there are {', '.join(STEPS)}")
         work.take(STEPS[name], ())
     work.solve()
-    if work.applied:
-        # No reason of the judge's: what exporters forgot up to 0.3 fails on every release, or on none.
-        work.take(STEPS[memory.FORGOTTEN], ())
     after = judge(work.case, target.profile, runtime=target.release) if work.applied else before
     return Migration(
         program.file,
