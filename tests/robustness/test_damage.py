@@ -7,8 +7,10 @@ The default run takes a sample. ``pytest -m robustness`` takes every truncation 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import pteron
 from robustness import fleet, mutants
 from robustness.exercise import ENTRY_POINTS, FAST, examine, warm_up
 
@@ -75,6 +77,15 @@ def test_a_sample_of_random_mutants_on_the_fast_engine() -> None:
 def test_mutants_that_once_broke_the_fast_engine(number: int) -> None:
     """A permutation of another rank than its tensor, a geometry with a hole, a payload's output beyond the call's."""
     assert fleet.RandomMutants(7, FAST)(number).fault == ""
+
+
+def test_results_of_other_sizes_than_declared_are_refused_before_they_are_computed() -> None:
+    """A padding of 65,537: ONNX Runtime would compute, and give, a result of 131,078 rows where the file says 6."""
+    mutant = mutants.mutant(8, 17266)
+    assert examine(mutant.suffix, mutant.data, engine=FAST).fault == ""
+    method = pteron.load(mutant.data, engine=FAST, cache=False, verify=False)["forward"]
+    with pytest.raises(pteron.ExecutionError, match=r"of shape \[1, 8, 131078, 6\] does not fit float32\[1, 8, 6, 6\]"):
+        method(np.ones((1, 3, 6, 6), np.float32))
 
 
 @pytest.mark.robustness

@@ -95,6 +95,8 @@ class Builder:
         self.arrays: dict[str, Array] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Ref] = {}
         self._made: dict[str, NodeRecord] = {}
+        # Types that results must have, for ONNX Runtime to check before anything is computed.
+        self._claimed: dict[str, ValueRecord] = {}
         # Results of operators, inputs and constants by name, with their shapes.
         self._known: dict[str, Ref] = {}
         self._count = 0
@@ -316,7 +318,11 @@ class Builder:
             del self.nodes[mark:]
             raise Declined(f"{len(results)} results, where the program has {len(specs)}")
         typed = [None if r is None else self._typed(r, spec) for r, spec in zip(results, specs, strict=True)]
-        self._known.update((ref.name, ref) for ref in typed if ref is not None)
+        for ref in typed:
+            if ref is not None:
+                self._known[ref.name] = ref
+                if ref.name in self._made and not ref.dynamic and not ref.scalar:
+                    self._claimed[ref.name] = ValueRecord(ref.name, ELEMENT_TYPES[carrier(ref.dtype)], ref.shape)
         return typed
 
     def source(self, x: Ref, op_type: str) -> tuple[NodeRecord, list[Ref | None]] | None:
@@ -368,7 +374,9 @@ class Builder:
         read = {name for node in nodes for name in node.reads()}
         weights = [weight for weight in self.weights.values() if weight.name in read]
         self.arrays = {key: data for key, data in self.arrays.items() if key in read}
-        return GraphRecord(nodes, [record for _, record in self.inputs], records, weights, name)
+        made = {result for node in nodes for result in node.outputs} - {record.name for record in records}
+        known = [record for key, record in self._claimed.items() if key in made]
+        return GraphRecord(nodes, [record for _, record in self.inputs], records, weights, name, known=known)
 
     def overwrites(self, output: str, op_types: Collection[str]) -> str:
         """The input whose memory the output may take, after :meth:`model`, or an empty string.

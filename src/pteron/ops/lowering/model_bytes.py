@@ -95,7 +95,10 @@ class WeightRecord:
 
 @dataclass(frozen=True, slots=True)
 class GraphRecord:
-    """A graph: of a model, or the branch of an ``If`` node, which has no inputs and sees the names around it."""
+    """A graph: of a model, or the branch of an ``If`` node, which has no inputs and sees the names around it.
+
+    ``known`` are values inside whose types are said.
+    """
 
     nodes: Sequence[NodeRecord]
     inputs: Sequence[ValueRecord]
@@ -103,6 +106,7 @@ class GraphRecord:
     weights: Sequence[WeightRecord]
     name: str = "graph"
     doc: str = ""
+    known: Sequence[ValueRecord] = ()
 
     def every_node(self) -> Iterator[NodeRecord]:
         """The nodes, and those of the branches inside of them."""
@@ -166,6 +170,8 @@ def _graph(graph: GraphRecord) -> list[bytes | bytearray | memoryview]:
         _message(out, 11, _value(value))
     for value in graph.outputs:
         _message(out, 12, _value(value))
+    for value in graph.known:
+        _message(out, 13, _value(value))
     return [*parts, out]
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pteron.errors import ExecutionError
 
-_NODE = re.compile(r"(?:with name|Name:)\s*'?(?:\w+/)?(n\d+)")
+_NODE = re.compile(r"(?:with name|Name:|Node:)\s*'?(?:\w+/)?(n\d+)")
 _PREFIX = "[ONNXRuntimeError] : "
 
 

@@ -107,6 +107,8 @@ def _plain_options(threads: int | None, prepack: bool) -> Any:
 def _options(model: SegmentModel, threads: int | None) -> Any:
     """Options of a session that is also told where the weights are."""
     options = _plain_options(threads, model.prepack)
+    # Results of other sizes than the program's tensors have are refused now, not when they are computed.
+    options.add_session_config_entry("session.strict_shape_type_inference", "1")
     if model.folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", model.folder)
     if model.in_memory:
