@@ -43,22 +43,24 @@ def opened(path: Path, x: Any, threads: int) -> tuple[float, Any]:
 
 
 def models(folder: Path) -> None:
-    print(f"{'model':<14}{'threads':>8}{'cold ms':>10}{'warm ms':>10}{'call ms':>10}{'bare ms':>10}{'rel. error':>12}")
+    print(f"{'model':<22}{'threads':>8}{'cold ms':>10}{'warm ms':>10}{'call ms':>10}{'bare ms':>10}{'rel. error':>12}")
     for path in sorted(folder.glob("*.pte")):
-        with np.load(path.with_suffix(".npz")) as arrays:
+        with np.load(path.with_name(path.name.split(".")[0] + ".npz")) as arrays:
+            if len(arrays.files) > 2:  # a step with state has no bare session to compare with
+                continue
             x, expected = arrays["in0"], arrays["out0"]
         for threads in (1, 2):
             with tempfile.TemporaryDirectory() as cache:
                 os.environ["PTERON_CACHE"] = cache
-                cold, _ = opened(path, x, threads)
+                cold, fresh = opened(path, x, threads)
                 warm, method = opened(path, x, threads)
                 error = np.abs(method(x)[0] - expected).max() / np.abs(expected).max()
-                session = next(iter(method._prepared.values())).steps[0][0].session
+                session = next(iter(fresh._prepared.values())).steps[0][0].session
                 name = session.get_inputs()[0].name
                 call = median(lambda method=method, x=x: method(x))
                 bare = median(lambda session=session, name=name, x=x: session.run(None, {name: x}))
             print(
-                f"{path.stem:<14}{threads:>8}{cold * 1e3:>10.1f}{warm * 1e3:>10.1f}{call * 1e3:>10.4f}"
+                f"{path.stem:<22}{threads:>8}{cold * 1e3:>10.1f}{warm * 1e3:>10.1f}{call * 1e3:>10.4f}"
                 f"{bare * 1e3:>10.4f}{error:>12.1e}",
                 flush=True,
             )
