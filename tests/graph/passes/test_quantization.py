@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from graph_text import expect_pass
+from graph_text import expect_pass, read_graph
 
-from pteron.graph.passes import quantization
+from pteron.graph.evaluate import evaluate
+from pteron.graph.passes import quantization, run_passes
 
 Q = "quantized_decomposed::quantize_per_tensor"
 DQ = "quantized_decomposed::dequantize_per_tensor"
@@ -170,6 +172,29 @@ def test_a_narrower_range_is_taken_where_the_integers_are_made() -> None:
         }}
         """,
     )
+
+
+def test_a_chain_of_ranges_cuts_to_the_narrowest() -> None:
+    """Every link is seen, though the first one takes the second's place."""
+    first, last = P.replace("=127", "=100"), P.replace("=-128", "=-90").replace("=127", "=50")
+    graph = read_graph(
+        f"""
+        graph forward(%x: float32[3]) {{
+        block0:
+          %1: int8[3] = {Q}(input=%x, {P})
+          %2: float32[3] = {DQ}(input=%1, {P})
+          %3: int8[3] = {Q}(input=%2, {first})
+          %4: float32[3] = {DQ}(input=%3, {P})
+          %5: int8[3] = {Q}(input=%4, {last})
+          return %5
+        }}
+        """
+    )
+    run_passes(graph)
+    (node,) = graph.nodes()
+    assert (node.operands["quant_min"], node.operands["quant_max"]) == (-90, 50)
+    results, _ = evaluate(graph, [np.array([-1000, 0, 1000], np.float32)])
+    np.testing.assert_array_equal(results[0], [-90, 3, 50])
 
 
 @pytest.mark.parametrize(

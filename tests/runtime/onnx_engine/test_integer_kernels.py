@@ -105,11 +105,65 @@ def test_layers_with_weights(x: str, w: str, y: str, axis: int, compute: str, ke
     given = rng.normal(0, 3, [int(size) for size in x.split(",")]).astype(np.float32)
     (expected,), (actual,), model = run_both(text, data, [given])
     assert kernel in model
-    assert model.count(b"DequantizeLinear") == (1 if kernel != b"ConvTranspose" else 4)
+    assert model.count(b"DequantizeLinear") == (1 if kernel != b"ConvTranspose" else 3)
     steps = np.rint(np.abs(actual - expected) / OUT)
     assert steps.max() <= 1
     assert (steps == 0).mean() > 0.98, "differences may only come from ties"
     assert len(np.unique(expected)) > 20
+
+
+PER_TENSOR = """
+    graph forward(%x: float32[3, 20]) {{
+      constant %w: int8[5, 20]
+      constant %b: int32[5]
+    block0:
+      %1: int8[3, 20] = {Q}(input=%x, scale={IN}, zero_point=-7, {FULL})
+      %2: float32[3, 20] = {DQ}(input=%1, scale={IN}, zero_point=-7, {FULL})
+      %3: float32[5, 20] = {DQ}(input=%w, scale=0.004, zero_point={zero}, {FULL})
+      %4: float32[5] = {DQ}(input=%b, scale={bias_scale}, zero_point=0, {WIDE})
+      %5: float32[3, 5] = aten::linear(input=%2, weight=%3, bias=%4)
+      %6: int8[3, 5] = {Q}(input=%5, scale={OUT}, zero_point=11, {FULL})
+      %7: float32[3, 5] = {DQ}(input=%6, scale={OUT}, zero_point=11, {FULL})
+      return %7
+    }}
+    """
+
+
+@pytest.mark.parametrize(
+    ("zero", "bias_scale", "kernel"), [(0, IN * 0.004, b"QGemm"), (5, IN * 0.004, b"QGemm"), (0, 0.001, b"Gemm")]
+)
+def test_one_scale_for_a_weight(zero: int, bias_scale: float, kernel: bytes) -> None:
+    """A bias of another scale than the products' is added in floats."""
+    rng = np.random.default_rng(1)
+    data = {"w": rng.integers(-127, 128, (5, 20)), "b": rng.integers(-9000, 9000, 5)}
+    text = PER_TENSOR.format(zero=zero, bias_scale=bias_scale, **globals())
+    (expected,), (actual,), model = run_both(text, data, [rng.normal(0, 3, (3, 20)).astype(np.float32)])
+    assert kernel in model
+    assert (b"QGemm" in model) == (kernel == b"QGemm")
+    assert np.rint(np.abs(actual - expected) / OUT).max() <= 1
+
+
+def test_rows_of_different_zero_points_stay_floats() -> None:
+    """ONNX Runtime's integer convolution takes one zero point only."""
+    rng = np.random.default_rng(2)
+    text = f"""
+        graph forward(%x: float32[1, 4, 5, 5]) {{
+          constant %w: int8[3, 4, 3, 3]
+          constant %ws: float32[3]
+          constant %wz: int64[3]
+        block0:
+          %1: int8[1, 4, 5, 5] = {Q}(input=%x, scale={IN}, zero_point=-7, {FULL})
+          %2: float32[1, 4, 5, 5] = {DQ}(input=%1, scale={IN}, zero_point=-7, {FULL})
+          %3: float32[3, 4, 3, 3] = {CHANNELS}(input=%w, scales=%ws, zero_points=%wz, axis=0, {FULL})
+          %5: float32[1, 3, 3, 3] = {convolution(False, 1, 0, 1).replace("%4", "None")}
+          %6: int8[1, 3, 3, 3] = {Q}(input=%5, scale={OUT}, zero_point=11, {FULL})
+          %7: float32[1, 3, 3, 3] = {DQ}(input=%6, scale={OUT}, zero_point=11, {FULL})
+          return %7
+        }}
+        """
+    data = {"w": rng.integers(-127, 128, (3, 4, 3, 3)), "ws": [0.004, 0.005, 0.003], "wz": [1, -2, 3]}
+    (expected,), (actual,), _ = run_both(text, data, [rng.normal(0, 3, (1, 4, 5, 5)).astype(np.float32)])
+    assert np.rint(np.abs(actual - expected) / OUT).max() <= 1
 
 
 @pytest.mark.parametrize(("op", "kernel"), [("add", b"QLinearAdd"), ("mul", b"QLinearMul")])

@@ -72,6 +72,8 @@ def _drop_pairs(graph: Graph) -> bool:
         if bounds == (stored.min, stored.max):
             new[node.output] = source
             continue
+        if source in new:
+            continue  # where its integers really come from is known in the next round
         first = source.producer
         if first is not None and uses.only(source, before) and uses.only(before.output, node):
             given = _range(first) if first.op == PER_TENSOR else None

@@ -341,6 +341,11 @@ class Builder:
         ref = self._known.get(name)
         return None if ref is None else ref.data
 
+    def dtype(self, name: str) -> DType | None:
+        """The dtype of a result, input or constant by name, where it is known."""
+        ref = self._known.get(name)
+        return None if ref is None else ref.dtype
+
     def static_shape(self, name: str) -> tuple[int, ...] | None:
         """The shape of a result, input or constant by name, where it is known and does not change."""
         ref = self._known.get(name)

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pteron.ops.lowering.builder import Builder, Ref
-from pteron.ops.lowering.model_bytes import MICROSOFT, NodeRecord
-from pteron.ops.promotion import INT64, Array
+from pteron.ops.lowering.model_bytes import ELEMENT_TYPES, MICROSOFT, NodeRecord
+from pteron.ops.promotion import FLOAT32, INT64, Array
 
 _Rule: TypeAlias = "Callable[[Builder, NodeRecord, Affine], Ref | None]"
 
-_INT8, _UINT8 = np.dtype(np.int8), np.dtype(np.uint8)
+_INT8, _UINT8, _INT32 = (np.dtype(name) for name in ("int8", "uint8", "int32"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +188,33 @@ def _is_input(x: Integers) -> bool:
 
 
 def is_weight(weight: Integers, axis: int) -> bool:
-    return weight.zeros.dtype in (_INT8, _UINT8) and (weight.per_tensor or weight.axis == axis)
+    """Whether a kernel takes the weight: scales for the tensor or along ``axis``, and one zero point for all."""
+    alike = not weight.zeros.size or bool((weight.zeros == weight.zeros.flat[0]).all())
+    return alike and weight.zeros.dtype in (_INT8, _UINT8) and (weight.per_tensor or weight.axis == axis)
+
+
+def dequantized_bias(b: Builder, stored: Ref, scales: Ref) -> Ref:
+    """int32 as floats; ``scales`` broadcast against them.
+
+    Not by DequantizeLinear: ONNX Runtime would put the integers into kernels without a look at their scale.
+    """
+    wide = b.op("Cast", stored, dtype=FLOAT32, to=ELEMENT_TYPES[FLOAT32])
+    return b.op("Mul", wide, scales, dtype=FLOAT32)
 
 
 def _bias(b: Builder, names: list[str], x: Integers, weight: Integers) -> list[Ref] | None:
     """The integers of the bias, none where there is no bias; None where its scale is not that of the products."""
     if not any(names):
         return []
-    node = b.maker(names[0])
-    if node is None or node.op_type != "DequantizeLinear":
+    product = b.maker(names[0])
+    cast = b.maker(product.inputs[0]) if product is not None and product.op_type == "Mul" else None
+    if product is None or cast is None or cast.op_type != "Cast" or b.dtype(cast.inputs[0]) != _INT32:
         return None
-    scales = b.content(node.inputs[1])
+    scales = b.content(product.inputs[1])
     products = x.scales.reshape(()) * weight.scales.reshape(-1)
     if scales is None or not np.allclose(scales.reshape(-1), products, rtol=1e-5, atol=0):
         return None
-    return by_name([node.inputs[0]])
+    return by_name([cast.inputs[0]])
 
 
 def _attributes(node: NodeRecord) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pteron.format.scalar_type import ScalarType
 from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import INT32, as_work, finish, operands
 from pteron.ops.lowering.index import check_index
-from pteron.ops.lowering.integer import Affine, quantized
+from pteron.ops.lowering.integer import Affine, dequantized_bias, quantized
 from pteron.ops.lowering.model_bytes import ELEMENT_TYPES
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT32, FLOAT64, INT64, DType, is_floating
@@ -104,6 +104,8 @@ def dequantize_per_tensor(
     if input.dtype != ScalarType(dtype).dtype or input.dtype not in (*_LINEAR, INT32):
         raise Declined(f"a quantised tensor of {input.dtype.name}")
     dynamic = isinstance(scale, Ref) and scale.data is None
+    if not dynamic and input.dtype == INT32 and zero_point == 0:
+        return finish(b, dequantized_bias(b, input, b.const(np.float32(_number(scale, "scale")))), target)
     if dynamic or input.dtype == INT32:
         factor = b.reshape(b.cast(scale, FLOAT32), []) if isinstance(scale, Ref) else b.const(scale, FLOAT32)
         real = b.op("Sub", b.cast(input, FLOAT32), _zero(b, zero_point, []), dtype=FLOAT32)
@@ -121,8 +123,7 @@ def dequantize_per_channel(
     b: Builder, input: Ref, scales: Ref, zero_points: Ref | None, axis: int, dtype: int, out_dtype: int | None
 ) -> Ref:
     target = _target(out_dtype)
-    # Biases are int32 without zero points, which DequantizeLinear takes as well.
-    storage = INT32 if zero_points is None and ScalarType(dtype) == ScalarType.INT else _storage(dtype)
+    storage = INT32 if ScalarType(dtype) == ScalarType.INT else _storage(dtype)
     if input.dtype != storage or scales.data is None or scales.rank != 1 or not input.rank:
         raise Declined("scales that are not a constant vector")
     zero: Ref | None = None
@@ -135,7 +136,12 @@ def dequantize_per_channel(
             raise Declined("a zero point out of range")
         zero = b.const(given, input.dtype)
     steps = b.const(scales.data.astype(np.float32))
-    if zero is None and storage != INT32:
+    if storage == INT32:
+        if zero is not None and zero.data is not None and zero.data.any():
+            raise Declined("int32 with zero points")
+        along = [scales.shape[0] if dim == axis % input.rank else 1 for dim in range(input.rank)]
+        return finish(b, dequantized_bias(b, input, b.reshape(steps, along)), target)
+    if zero is None:
         zero = b.const(np.zeros(scales.shape, storage))
     real = b.op("DequantizeLinear", input, steps, zero, dtype=FLOAT32, axis=axis % input.rank)
     return finish(b, real, target)
