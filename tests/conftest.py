@@ -6,6 +6,7 @@ A test that records a property ``table: <title>`` gives one row of a further tab
 from __future__ import annotations
 
 import os
+import signal
 from collections import defaultdict
 from typing import Any
 
@@ -13,6 +14,10 @@ from hypothesis import settings
 
 # Tests leave the user's cache alone; those of the cache have one of their own.
 os.environ["PTERON_CACHE"] = "0"
+
+# What a shell starts in the background ignores SIGINT, and would hand that on to the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Time limits of single examples would fail on a busy machine; nothing is asserted about speed in tests.
 settings.register_profile("pteron", deadline=None)
