@@ -15,6 +15,7 @@ import pteron
 from corpus_files import Case
 from pteron.ops.registry import REGISTRY, Registry, operator
 from pteron.runtime.onnx_engine import availability
+from pteron.runtime.onnx_engine.method import has_bound_state
 
 LATEST = corpus_files.releases()[-1]
 
@@ -55,9 +56,10 @@ def test_state_is_that_of_the_reference_engine(name: str) -> None:
         reference.reset()
 
 
-def test_a_cache_is_updated_where_it_lies() -> None:
-    """The array that holds the state stays the same from call to call."""
-    recorded = case("kv_cache.pte")
+@pytest.mark.parametrize("name", ["kv_cache.pte", "custom_update_cache.pte", "custom_sdpa_llama_fp32.pte"])
+def test_a_cache_is_updated_where_it_lies(name: str) -> None:
+    """The array that holds the state stays the same from call to call, and one session writes into it."""
+    recorded = case(name)
     module = fast(recorded)
     method = module.forward
     held: list[list[int]] = []
@@ -66,6 +68,8 @@ def test_a_cache_is_updated_where_it_lies() -> None:
         held.append([s.ctypes.data for s in method._state if s.nbytes > 64])
     assert held[0]
     assert all(places == held[0] for places in held)
+    assert [entry.engine for entry in method.plan().entries] == ["onnxruntime"]
+    assert has_bound_state(method)
 
 
 def test_sizes_may_differ_from_call_to_call() -> None:

@@ -22,6 +22,8 @@ SPREAD = (
     "half_bf16.pte",
     "dynamic_seq_attention.pte",
     "kv_cache.pte",
+    "custom_sdpa_llama_fp32.pte",
+    "custom_update_cache.pte",
     "cond_model.pte",
     "initialized_mutable_buffer.pte",
     "mutable_buffer_shared_state.pte",
@@ -35,9 +37,6 @@ SPREAD = (
 
 # Programs with something that is no ONNX model: words of the refusal.
 REFUSED = {
-    "custom_sdpa_llama_8da4w.pte": "llama::sdpa_with_kv_cache",
-    "custom_sdpa_llama_fp32.pte": "llama::sdpa_with_kv_cache",
-    "custom_update_cache.pte": "llama::update_cache",
     "grid_sample.pte": "aten::grid_sampler_2d",
     "map_model.pte": "a loop",
     "nonzero_unbounded.pte": "aten::nonzero",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from pteron.ops.dims import wrap_dim
-from pteron.ops.lowering.builder import Builder, Ref, Size
+from pteron.ops.lowering.builder import Builder, Ref, Size, Spec
 from pteron.ops.lowering.registry import Declined, lowering
 from pteron.ops.promotion import BOOL, FLOAT64, INT64, DType
 
@@ -19,6 +22,16 @@ def sym_size(b: Builder, self: Ref, dim: int) -> Ref:
 @lowering("aten::sym_numel")
 def sym_numel(b: Builder, self: Ref) -> Ref:
     return b.op("Size", self, dtype=INT64)
+
+
+@lowering("aten::_local_scalar_dense")
+def local_scalar_dense(b: Builder, self: Ref, out: Sequence[Spec]) -> Ref:
+    if self.dynamic or math.prod(self.shape) != 1:
+        raise Declined("a tensor that may have more or fewer elements than one")
+    kind = BOOL if self.dtype == BOOL else INT64 if self.dtype.kind in "iu" else FLOAT64
+    if out[0].dtype != kind:
+        raise Declined("a number of another type than the tensor's")
+    return b.cast(b.reshape(self, []), kind)
 
 
 def _dtype(x: Number) -> DType:

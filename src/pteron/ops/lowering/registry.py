@@ -33,6 +33,7 @@ FAMILIES = (
     "embedding",
     "index",
     "linalg",
+    "llama",
     "normalization",
     "padding",
     "pooling",
