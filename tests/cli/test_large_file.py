@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-TOOL = Path(__file__).parents[2] / "tools" / "make_large_pte.py"
-
+from tools_as_modules import load_tool
 
 # A process counts its parent's memory at the start as its own, so a small one stands between it and the tests.
 LAUNCHER = """
@@ -29,11 +27,7 @@ def show(path: Path) -> tuple[float, float]:
 
 
 def test_time_and_memory(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("make_large_pte", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool("make_large_pte")
     small, large = tmp_path / "small.pte", tmp_path / "large.pte"
     tool.write(small, 1)
     tool.write(large, 1024)

@@ -1,24 +1,13 @@
 """docs/dating.md says what the rules are and how narrow the ranges turn out."""
 
-import importlib.util
-from types import ModuleType
-
 import corpus_files
+from tools_as_modules import load_tool
 
 DOCUMENT = corpus_files.ARCHIVES.parents[1] / "docs" / "dating.md"
 
 
-def tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dating_tables", DOCUMENT.parents[1] / "tools" / "dating_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_tables_are_those_of_the_rules_and_the_corpus() -> None:
-    made = tables()
+    made = load_tool("dating_tables")
     found = {release: made.dated(release) for release in corpus_files.releases()}
     text = DOCUMENT.read_text()
     assert text == made.written(text, {"rules": made.rules_table(), "widths": made.widths_table(found)})
