@@ -39,7 +39,6 @@ SPREAD = (
 REFUSED = {
     "grid_sample.pte": "aten::grid_sampler_2d",
     "map_model.pte": "a loop",
-    "nonzero_unbounded.pte": "aten::nonzero",
     "scan_model.pte": "a loop",
     "sort.pte": "aten::sort",
     "topk.pte": "aten::topk",

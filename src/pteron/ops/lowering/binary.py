@@ -8,7 +8,7 @@ from pteron.ops.elementwise import check_dtype
 from pteron.ops.lowering.builder import Builder, Ref
 from pteron.ops.lowering.elementwise import Operand, finish, integral, operands, result_dtype
 from pteron.ops.lowering.registry import Declined, lowering
-from pteron.ops.promotion import BOOL, DType, float_dtype
+from pteron.ops.promotion import BOOL, FLOAT32, DType, float_dtype
 
 
 def _is_bool(x: Operand) -> bool:
@@ -134,6 +134,33 @@ def remainder(b: Builder, self: Ref, other: Operand) -> Ref:
     rest, y, dtype = _rest(b, self, other, "remainder")
     moved = b.op("Add", rest, y, dtype=rest.dtype)
     return finish(b, b.op("Where", _wrong_sign(b, rest, y), moved, rest, dtype=rest.dtype), dtype)
+
+
+@lowering("aten::atan2")
+def atan2(b: Builder, self: Ref, other: Ref) -> Ref:
+    """The angle from the arc tangent of absolute values, then by the signs, which zeros have as well."""
+    dtype = float_dtype(check_dtype(result_dtype(self, other), "atan2", complex=False))
+    y, x = operands(b, self, other, dtype=dtype)
+    if x.dtype != FLOAT32:
+        raise Declined(f"ONNX Runtime has no Atan for {x.dtype.name}")
+    zero, one, half_turn = (b.const(np.float32(number)) for number in (0, 1, np.pi))
+    up, right = b.op("Abs", y, dtype=FLOAT32), b.op("Abs", x, dtype=FLOAT32)
+    # Zero to zero is no angle, and infinity to infinity the one of equal sides.
+    same = b.op("Where", b.op("Equal", up, zero, dtype=BOOL), zero, one, dtype=FLOAT32)
+    ratio = b.op("Div", up, right, dtype=FLOAT32)
+    ratio = b.op("Where", b.op("Equal", up, right, dtype=BOOL), same, ratio, dtype=FLOAT32)
+    angle = b.op("Atan", ratio, dtype=FLOAT32)
+    angle = b.op("Where", _negative(b, x), b.op("Sub", half_turn, angle, dtype=FLOAT32), angle, dtype=FLOAT32)
+    # ONNX Runtime's Where takes the sign from a zero, the product keeps it.
+    sign = b.op("Where", _negative(b, y), b.const(np.float32(-1)), one, dtype=FLOAT32)
+    return finish(b, b.op("Mul", angle, sign, dtype=FLOAT32), dtype)
+
+
+def _negative(b: Builder, x: Ref) -> Ref:
+    """Which elements have a minus sign; that of a zero shows in its reciprocal."""
+    zero = b.const(0, x.dtype)
+    below = b.op("Less", b.op("Reciprocal", x, dtype=x.dtype), zero, dtype=BOOL)
+    return b.op("Or", b.op("Less", x, zero, dtype=BOOL), below, dtype=BOOL)
 
 
 def _small_power(b: Builder, x: Ref, exponent: int | float) -> Ref | None:

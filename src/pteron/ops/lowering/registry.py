@@ -30,6 +30,7 @@ FAMILIES = (
     "convolution",
     "copy",
     "creation",
+    "distance",
     "embedding",
     "index",
     "linalg",

@@ -164,3 +164,13 @@ def diagonal_copy(b: Builder, self: Ref, offset: int, dim1: int, dim2: int) -> R
 @lowering("aten::unfold_copy")
 def unfold_copy(b: Builder, self: Ref, dimension: int, size: int, step: int) -> Ref:
     return by_position(b, self, kernels.unfold_copy, dimension, size, step)
+
+
+@lowering("aten::as_strided_copy")
+def as_strided_copy(
+    b: Builder, self: Ref, size: Sequence[int], stride: Sequence[int], storage_offset: int | None
+) -> Ref:
+    # Of several dimensions the elements may lie in another order, which a value of a model does not have.
+    if sum(n != 1 for n in self.shape) > 1:
+        raise Declined("elements that may lie in another order of dimensions")
+    return by_position(b, self, kernels.as_strided_copy, list(size), list(stride), storage_offset)
