@@ -74,7 +74,7 @@ def test_fields_of_the_other_commands(pteron: Callable[..., Any], corpus: Callab
         ["requires", corpus("1.5.1", "xnnpack_mlp.pte")],
         ["date", add],
         ["run", add, "--profile"],
-        ["bench", corpus("1.5.1", "sort.pte"), "--repeat", "1"],
+        ["bench", corpus("1.5.1", "topk.pte"), "--repeat", "1"],
         ["to-onnx", corpus("1.5.1", "kv_cache.pte")],
         ["explain", "--list"],
         ["runtimes", "list"],

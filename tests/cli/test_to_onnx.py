@@ -78,7 +78,7 @@ class TestWhatCannotBe:
     @pytest.mark.parametrize(
         ("name", "options", "code", "words"),
         [
-            ("sort.pte", [], 1, "aten::sort (at instruction"),
+            ("topk.pte", [], 1, "aten::topk (at instruction"),
             ("map_model.pte", [], 1, "a loop"),
             ("demo_backend.pte", [], 1, "delegates to BackendWithCompilerDemo"),
             ("multi_method.pte", [], 2, "which method?"),

@@ -40,7 +40,6 @@ REFUSED = {
     "grid_sample.pte": "aten::grid_sampler_2d",
     "map_model.pte": "a loop",
     "scan_model.pte": "a loop",
-    "sort.pte": "aten::sort",
     "topk.pte": "aten::topk",
 }
 
