@@ -37,7 +37,6 @@ SPREAD = (
 
 # Programs with something that is no ONNX model: words of the refusal.
 REFUSED = {
-    "grid_sample.pte": "aten::grid_sampler_2d",
     "map_model.pte": "a loop",
     "scan_model.pte": "a loop",
     "topk.pte": "aten::topk",

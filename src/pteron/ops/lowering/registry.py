@@ -48,6 +48,7 @@ FAMILIES = (
     "split",
     "unary",
     "upsample",
+    "vision",
 )
 
 
