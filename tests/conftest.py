@@ -19,9 +19,11 @@ os.environ["PTERON_CACHE"] = "0"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Time limits of single examples would fail on a busy machine; nothing is asserted about speed in tests.
-settings.register_profile("pteron", deadline=None)
-settings.load_profile("pteron")
+# Time limits of single examples would fail on a busy machine; nothing is asserted about speed in tests. Every run has
+# the same examples, so that a change is not held up by what it did not touch; HYPOTHESIS_PROFILE=search for others.
+settings.register_profile("pteron", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "pteron"))
 
 
 def _in_order(releases: Any) -> list[str]:

@@ -88,6 +88,12 @@ def test_results_of_other_sizes_than_declared_are_refused_before_they_are_comput
         method(np.ones((1, 3, 6, 6), np.float32))
 
 
+@pytest.mark.parametrize("number", [64668, 66276, 109724, 180506, 245673])
+def test_more_mutants_that_once_broke_the_fast_engine(number: int) -> None:
+    """A gigabyte inside of a payload, reductions to another rank, an immense range, a view of another rank."""
+    assert fleet.RandomMutants(8, FAST)(number).fault == ""
+
+
 @pytest.mark.robustness
 @each_file
 def test_every_truncation_and_every_bit_flip(path: Path) -> None:

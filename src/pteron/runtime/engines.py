@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pteron.format.limits import Limits
     from pteron.graph.ir import Graph
     from pteron.graph.lift import Expand
     from pteron.runtime.onnx_engine.plan import MethodPlan
@@ -128,10 +129,21 @@ def lifted(program: Program, method: Method, settings: Settings, shared: frozens
     graph = lift(
         program, method.name, expand=expand, external=settings.external, operators=settings.operators, shared=shared
     )
+    _check_sizes(graph, program.limits)
     # Folded weights would be copies; as they are they stay mapped, and ONNX Runtime folds and caches them.
     run_passes(graph, [step for step in DEFAULT_PASSES if step is not fold.run])
     unsigned.run(graph)
     return graph
+
+
+def _check_sizes(graph: Graph, limits: Limits) -> None:
+    """Leave results beyond the limits, which only payloads of delegates can ask for, to the engine that counts."""
+    from pteron.graph.ir import TensorType
+
+    for node in graph.nodes():
+        for value in node.outputs:
+            if isinstance(value.type, TensorType) and value.type.nbytes > limits.max_tensor_bytes:
+                raise UnsupportedError(f"a result of {value.type}, beyond Limits.max_tensor_bytes")
 
 
 def _expander(program: Program, method: Method, settings: Settings) -> Expand | None:

@@ -60,6 +60,8 @@ class _Sinking:
         dims = self._dims_before(source)
         if dims is None or not isinstance(source, Value) or not self._worth(node, [source]):
             return False
+        if len(dims) != node.output.tensor_type.rank:
+            return False
         changes = _turned_arguments(node, dims)
         if changes is None:
             return False
@@ -90,7 +92,7 @@ class _Sinking:
         if dims is None or len(values) < len(tensors) or any(self._dims_before(value) != dims for value in values):
             return False
         axis = wrapped(dim, len(dims))
-        if axis < 0 or not self._worth(node, values):
+        if axis < 0 or len(dims) != node.output.tensor_type.rank or not self._worth(node, values):
             return False
         self._swap(node, dims, {"tensors": [_input_of(value) for value in values], "dim": dims[axis]})
         return True

@@ -355,7 +355,8 @@ class Builder:
         ref = self.cast(ref, spec.dtype)
         if ref.shape == spec.shape and ref.dynamic == spec.dynamic:
             return ref
-        return replace(ref, shape=spec.shape, dynamic=spec.dynamic)
+        data = ref.data if ref.data is not None and ref.data.shape == spec.shape else None
+        return replace(ref, shape=spec.shape, dynamic=spec.dynamic, data=data)
 
     def model(self, outputs: Sequence[tuple[str, Ref]], name: str = "graph") -> bytes:
         """The model's bytes; ``outputs`` are the values it gives, under the names they have outside.

@@ -79,6 +79,8 @@ def arange_start(b: Builder, start: Any, end: Any, step: Any, out: Sequence[Spec
     dtype = out[0].dtype
     given = (start, end, step)
     if not any(isinstance(v, Ref) for v in given):
+        if not step or not abs((end - start) / step) <= _INLINE_RANGE:
+            raise Declined("a range of many elements")
         values = kernels.arange_start(start, end, step, dtype)
         if values.size > _INLINE_RANGE:
             raise Declined("a range of many elements")

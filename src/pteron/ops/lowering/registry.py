@@ -53,7 +53,12 @@ FAMILIES = (
 
 
 class Declined(Exception):  # noqa: N818 - it is no error
-    """A lowering cannot do this call exactly; the message says why, in a few words."""
+    """A lowering cannot do this call exactly; the message says why, in a few words.
+
+    ``node`` is the call where several are lowered together, else None.
+    """
+
+    node: object = None
 
 
 @dataclass(frozen=True, slots=True)

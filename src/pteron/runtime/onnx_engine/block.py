@@ -157,7 +157,11 @@ def _open(
     for (fast, nodes), needed in zip(segments, _needed(block, segments), strict=True):
         if not fast or tuple(nodes) in opened:
             continue
-        model = lowerer.model(nodes, inputs_of(nodes), outputs_of(nodes, needed))
+        try:
+            model = lowerer.model(nodes, inputs_of(nodes), outputs_of(nodes, needed))
+        except Declined as declined:
+            engine.refused.update((node, str(declined)) for node in nodes if declined.node in (node, None))
+            return False
         try:
             session = engine.open(model, nodes)
         except Unsupported as refusal:

@@ -15,6 +15,7 @@ from pteron.graph.evaluate import initial_state
 from pteron.graph.ir import Block, Branch, Graph, Jump, Operand, Return, Value
 from pteron.ops.promotion import Array
 from pteron.ops.registry import Registry
+from pteron.ops.result_size import results_within
 from pteron.runtime.onnx_engine.arguments import Arguments
 from pteron.runtime.onnx_engine.block import Engine, PreparedBlock, prepare, threads_for
 from pteron.runtime.onnx_engine.cache import Cache
@@ -88,7 +89,8 @@ class OnnxMethod:
                 env[slot] = array
             for state, content in zip(self.graph.states, self._state, strict=True):
                 env[self._engine.slots[state.value]] = content
-            return self._run(env, arrays, trace)
+            with results_within(self.program.limits.max_memory):
+                return self._run(env, arrays, trace)
 
     def reset(self) -> None:
         """Put mutable state back to what the file gives (zero where it gives none)."""

@@ -97,7 +97,11 @@ class Lowerer:
         return ""
 
     def model(self, nodes: Sequence[Node], inputs: Sequence[Value], outputs: Sequence[Value]) -> SegmentModel:
-        """The model of a segment; its nodes must not be refused."""
+        """The model of a segment.
+
+        Raises :class:`Declined` with its node: what is known of the neighbours can speak against one that could be
+        lowered alone.
+        """
         builder = Builder()
         refs: dict[Value, Ref] = {}
         named: list[tuple[str, Value]] = []
@@ -109,7 +113,11 @@ class Lowerer:
         labels: dict[str, Node] = {}
         for number, node in enumerate(nodes):
             start = len(builder.nodes)
-            self.lower(builder, node, refs)
+            try:
+                self.lower(builder, node, refs)
+            except Declined as declined:
+                declined.node = node
+                raise
             labels[f"n{number}"] = node
             for part, record in enumerate(builder.nodes[start:]):
                 record.name = f"n{number}.{part}"
