@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -20,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from command_runs import run_command
 
 from pteron.format.program import Program, read_program
 from pteron.format.schema import ExecutionPlan
@@ -161,20 +160,6 @@ def prepare(folder: Path) -> None:
 
 def _with_plan(program: Program, plan: ExecutionPlan) -> Program:
     return program.replace(root=dataclasses.replace(program.root, execution_plan=(plan,)))
-
-
-def run_command(arguments: list[str], folder: Path) -> tuple[int, str]:
-    """Exit code and output (stdout and stderr together) of ``pteron`` with these arguments, run in the folder."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pteron", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    return ran.returncode, ran.stdout
 
 
 def transcript(case: Case, code: int, said: str) -> str:

@@ -9,9 +9,7 @@ release are marked (``real``), so that the rest can be held to the page where th
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -21,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from command_runs import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "tutorial-check-migrate-prove.md"
@@ -182,20 +181,6 @@ def prepare(folder: Path) -> None:
 def _read(release: str, name: str) -> bytes:
     with zipfile.ZipFile(ROOT / "tests" / "corpus" / f"{release}.zip") as corpus:
         return corpus.read(name)
-
-
-def run_command(arguments: list[str], folder: Path) -> tuple[int, str]:
-    """Exit code and output (stdout and stderr together) of ``pteron`` with these arguments, run in the folder."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pteron", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    return ran.returncode, ran.stdout
 
 
 def parts(folder: Path, run: Run, *, real: bool = True) -> Iterator[str | None]:
